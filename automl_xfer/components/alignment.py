@@ -1,0 +1,58 @@
+"""The alignment axis: what is done about the difference between source and target."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from automl_xfer.components.base import Component
+
+
+@dataclass(frozen=True)
+class AlignedFeatures:
+    """Source features moved towards the target, and the affine map for target features.
+
+    The head is fitted on `source` (and on mapped labelled target features, if any) and applied to
+    `target_map(features)`. None stands for the identity.
+    """
+
+    source: Tensor  # (N_s, D')
+    target_map: nn.Module | None = None  # (N, D) -> (N, D')
+
+
+@dataclass(frozen=True)
+class AlignmentMethod(Component):
+    """Uses source images for the target. Override any of the hooks; target labels reach none.
+
+    `trains_on` says whose labels train the head: {"target"}, {"source"} or both. Where the target
+    has no labels every method trains on the source's.
+    """
+
+    axis: ClassVar[str] = "alignment"
+    requires: ClassVar[frozenset[str]] = frozenset({"source"})
+    trains_on: ClassVar[frozenset[str]] = frozenset({"source", "target"})
+
+    def transform_source(self, images: Tensor, target_images: Tensor) -> Tensor:
+        """Change source pixels: uint8 (N, 3, H, W) and (M, 3, H, W) -> uint8 (N, 3, H, W)."""
+        return images
+
+    def build(self, feature_dim: int, num_classes: int) -> nn.Module | None:
+        """A loss module called as `loss(source: Batch, target: Batch, progress: float)`.
+
+        `progress` runs from 0 to 1 over the training; the module's own parameters (a
+        discriminator) train with the model. It returns a scalar, already weighted. None: no loss.
+        """
+        return None
+
+    def align(
+        self, source: Tensor, source_labels: Tensor, target: Tensor
+    ) -> AlignedFeatures | None:
+        """Closed form on cached features: (N_s, D), (N_s,) ints, (N_t, D). None: not offered."""
+        return None
+
+    def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
+        """Change `model` in place after training, from normalised unlabelled target batches.
+
+        `model` maps normalised images (N, 3, H, W) to features (N, D).
+        """

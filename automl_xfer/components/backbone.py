@@ -1,0 +1,101 @@
+"""The backbone axis: what turns images into features."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from automl_xfer.components.base import Component
+
+Initialisation = Literal["pretrained", "random", "source"]
+
+
+class StagedModel(nn.Module):
+    """A backbone as a row of stages and a pooling end: (N, 3, H, W) normalised -> (N, D).
+
+    `stages` run in order, each on the output of the one before; `pool` makes the last output
+    (N, D). Freezing policies cut between stages, and activations are cached there.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        pool: nn.Module,
+        feature_dim: int,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.pool = pool
+        self.feature_dim = feature_dim
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images (N, 3, H, W) in 0..255 -> float images as the weights expect them."""
+        return (images.float() / 255.0 - self.mean) / self.std
+
+    def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Run stages `start` to `stop`; without `stop`, to the end and through the pooling.
+
+        With `start` > 0 `images` are the activations that `forward(x, 0, start)` returned.
+        """
+        for stage in self.stages[start:stop]:
+            images = stage(images)
+        return self.pool(images) if stop is None else images
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """What a study asks of the backbone axis.
+
+    `patterns` are timm names with wildcards (none: the class's own short portfolio);
+    `weights_dir` holds folders in timm's local layout, used in place of the hub.
+    """
+
+    patterns: tuple[str, ...] = ()
+    weights_dir: Path | None = None
+    accelerator: bool = False  # True on a GPU: larger default portfolio
+    has_source: bool = False
+
+
+@dataclass(frozen=True)
+class Backbone(Component):
+    """Makes a `StagedModel`. One instance is one candidate of the search."""
+
+    axis: ClassVar[str] = "backbone"
+    initialisation: ClassVar[Initialisation] = "pretrained"
+    """`source`: the study trains it on the source images first, once, and keeps the weights."""
+
+    @classmethod
+    @abstractmethod
+    def candidates(cls, request: BackboneRequest) -> Sequence["Backbone"]:
+        """The candidates this class offers for `request`, best guess first; may be empty.
+
+        A pattern that names no model of this class is not an error here: the catalog reports a
+        pattern that no class knows.
+        """
+
+    @abstractmethod
+    def build(self) -> StagedModel:
+        """Load the model with its starting weights.
+
+        Raises BackboneUnavailableError when the weights cannot be had.
+        """
+
+    @abstractmethod
+    def facts(self) -> frozenset[str]:
+        """What holds for this backbone without loading it: `pretrained`, `random`, ..."""
+
+    @property
+    def relative_cost(self) -> float:
+        """Rough cost of a forward pass, 1.0 = MobileNetV2 1.0; orders the start only."""
+        return 1.0

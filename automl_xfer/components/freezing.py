@@ -1,0 +1,36 @@
+"""The freezing axis: which backbone parameters train, and when."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from automl_xfer.components.base import Component
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """One backbone parameter as a freezing policy sees it."""
+
+    name: str
+    stage: int  # 0-based index of the stage that owns it
+    n_stages: int
+    is_norm: bool  # belongs to a normalisation layer
+    is_bias: bool
+
+
+@dataclass(frozen=True)
+class FreezingPolicy(Component):
+    """Says which backbone parameters may change.
+
+    A policy that never trains any provides the fact `frozen` (the head is then a closed form on
+    cached features), every other one provides `trainable`.
+    """
+
+    axis: ClassVar[str] = "freezing"
+    provides: ClassVar[frozenset[str]] = frozenset({"trainable"})
+    head_first: ClassVar[bool] = False
+    """Fit the head on frozen features before the first gradient step (LP-FT)."""
+
+    @abstractmethod
+    def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
+        """Whether `parameter` trains in `epoch` (0-based)."""
