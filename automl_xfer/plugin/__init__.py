@@ -1,1 +1,1 @@
-
+"""Plugins: the hooks, the manager that loads them, and the catalog of what they offer."""
