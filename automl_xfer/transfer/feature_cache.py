@@ -1,0 +1,76 @@
+"""Features of frozen backbones, computed once and shared by all trials and processes."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from automl_xfer.components import StagedModel
+from automl_xfer.data.image_set import ImageSet
+from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.model import pixel_batches, weights_key
+from automl_xfer.transfer.parts import Part
+
+
+class FeatureCache:
+    """Pooled features by content: the weights, the images and the view decide the file.
+
+    Files are 16-bit and memory-mapped. Two processes may write one key at once: each writes a
+    file of its own and renames it, and both hold the same numbers.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def features(
+        self, model: StagedModel, image_set: ImageSet, device: str, *, flip: bool = False
+    ) -> NDArray[np.float16]:
+        """(N, D) features of every image of the set, of its mirror image if `flip`."""
+        view = "flip" if flip else "plain"
+        text = f"{weights_key(model)}/{image_set.key}/{view}"
+        path = self.directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
+        cached = _read(path, len(image_set))
+        if cached is None:
+            _publish(path, _compute(model, image_set, device, flip))
+            cached = _read(path, len(image_set))
+            assert cached is not None
+        return cached
+
+
+def _read(path: Path, n: int) -> NDArray[np.float16] | None:
+    """The cached array, or None where there is none or it is damaged."""
+    try:
+        array: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.ndim == 2 and len(array) == n else None
+
+
+@torch.no_grad()
+def _compute(
+    model: StagedModel, image_set: ImageSet, device: str, flip: bool
+) -> NDArray[np.float16]:
+    model = model.to(device).eval()
+    rows = []
+    for pixels in pixel_batches(Part.whole(image_set), 64, device):
+        images = model.normalise(pixels)
+        with autocast(device):
+            rows.append(model(images.flip(3) if flip else images).half().cpu().numpy())
+    return np.concatenate(rows)
+
+
+def _publish(path: Path, array: NDArray[np.float16]) -> None:
+    """Write beside `path` and rename, so that a reader sees all of the file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, array)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,107 @@
+"""TransferModel: backbone, optional feature map and head as one module."""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from automl_xfer.components import StagedModel
+from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
+from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.parts import Part
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+class TransferModel(nn.Module):
+    """Images (N, 3, H, W), normalised -> logits (N, K)."""
+
+    def __init__(
+        self, backbone: StagedModel, head: nn.Module, feature_map: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.feature_map = feature_map if feature_map is not None else nn.Identity()
+        self.head = head
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> mapped features (N, D)."""
+        mapped: Tensor = self.feature_map(self.backbone(images))
+        return mapped
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) -> logits (N, K)."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+def weights_key(model: nn.Module) -> str:
+    """Digest of all parameters and buffers: equal keys mean equal functions."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:24]
+
+
+def parameter_infos(backbone: StagedModel) -> dict[str, tuple[nn.Parameter, ParameterInfo]]:
+    """Every backbone parameter by name, with what a freezing policy may know of it."""
+    infos: dict[str, tuple[nn.Parameter, ParameterInfo]] = {}
+    n_stages = len(backbone.stages)
+    for stage, module in enumerate(backbone.stages):
+        for owner_name, owner in module.named_modules():
+            for name, parameter in owner.named_parameters(recurse=False):
+                full = ".".join(filter(None, ("stages", str(stage), owner_name, name)))
+                is_norm, is_bias = isinstance(owner, _NORMS), name == "bias"
+                infos[full] = (parameter, ParameterInfo(full, stage, n_stages, is_norm, is_bias))
+    for name, parameter in backbone.pool.named_parameters():
+        full = f"pool.{name}"
+        last = ParameterInfo(full, n_stages - 1, n_stages, False, name.endswith("bias"))
+        infos[full] = (parameter, last)
+    return infos
+
+
+def apply_freezing(backbone: StagedModel, policy: FreezingPolicy, epoch: int) -> int:
+    """Set `requires_grad` as the policy says; return the first stage that trains.
+
+    The number of stages is returned when none does.
+    """
+    first = len(backbone.stages)
+    for parameter, info in parameter_infos(backbone).values():
+        parameter.requires_grad_(policy.is_trainable(info, epoch))
+        if parameter.requires_grad:
+            first = min(first, info.stage)
+    return first
+
+
+def pixel_batches(part: Part, batch_size: int, device: str) -> Iterator[Tensor]:
+    """uint8 batches (N, 3, H, W) of a part, in its order."""
+    images = part.image_set.images
+    for start in range(0, len(part), batch_size):
+        yield to_tensor(images[part.indices[start : start + batch_size]], device)
+
+
+def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
+    """uint8 (N, H, W, 3) array -> uint8 (N, 3, H, W) tensor in channels-last memory."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def predict_probabilities(
+    model: TransferModel, part: Part, device: str, *, batch_size: int = 64, flip: bool = True
+) -> NDArray[np.float32]:
+    """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
+    model.eval()
+    rows = []
+    for pixels in pixel_batches(part, batch_size, device):
+        images = model.backbone.normalise(pixels)
+        with autocast(device):
+            logits = model(images)
+            probabilities = logits.float().softmax(1)
+            if flip:
+                probabilities = (probabilities + model(images.flip(3)).float().softmax(1)) / 2
+        rows.append(probabilities.cpu().numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)

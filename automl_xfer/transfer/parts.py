@@ -1,0 +1,63 @@
+"""Parts: which images one fit may use, and the labels it may see."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.data.image_set import ImageSet
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of an image set. `labels` (N,) goes with `indices` (N,); None: unlabelled."""
+
+    image_set: ImageSet
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64] | None = None
+
+    @classmethod
+    def whole(cls, image_set: ImageSet) -> Self:
+        """All images of a set with the labels it has."""
+        return cls(image_set, np.arange(len(image_set)), image_set.labels)
+
+    def take(self, positions: NDArray[np.int64]) -> "Part":
+        """The images at `positions` of this part."""
+        labels = None if self.labels is None else self.labels[positions]
+        return Part(self.image_set, self.indices[positions], labels)
+
+    def without_labels(self) -> "Part":
+        """The same images; the labels are gone, not hidden."""
+        return Part(self.image_set, self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What one fit trains on. Target labels exist only in `target`."""
+
+    num_classes: int
+    target: Part | None  # labelled target images
+    source: Part | None  # labelled source images
+    unlabelled: tuple[Part, ...]  # target images without labels, for alignment
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The decoded images of a study, as handed to trials. The test split is not in here."""
+
+    classes: tuple[str, ...]
+    image_size: int
+    target: ImageSet | None = None
+    validation: ImageSet | None = None
+    unlabelled: ImageSet | None = None
+    source: ImageSet | None = None
+    groups: NDArray[np.int64] | None = None  # (N,) images of `target` that must share a fold
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)

@@ -1,0 +1,74 @@
+"""The weights a fit starts from: loaded, random, or trained on the study's source images."""
+
+import copy
+import functools
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from automl_xfer.components import Backbone, StagedModel
+from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.model import to_tensor, weights_key
+from automl_xfer.transfer.parts import Part, TrainingParts
+
+_EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
+
+
+@functools.lru_cache(maxsize=2)
+def _built(backbone: Backbone) -> StagedModel:
+    """The backbone as built, kept per process; callers copy it."""
+    return backbone.build()
+
+
+def starting_backbone(backbone: Backbone, parts: TrainingParts, context: FitContext) -> StagedModel:
+    """A fresh copy of the backbone with its starting weights; random ones follow the seed."""
+    if backbone.initialisation == "pretrained":
+        return copy.deepcopy(_built(backbone))
+    torch.manual_seed(context.seed)
+    model = backbone.build()
+    if backbone.initialisation == "source" and parts.source is not None:
+        _load_or_train(model, parts.source, parts.num_classes, context)
+    return model
+
+
+def _load_or_train(model: StagedModel, source: Part, num_classes: int, context: FitContext) -> None:
+    """Source-trained weights from the cache, trained now where they are not there yet."""
+    assert source.labels is not None
+    text = f"{type(model).__name__}/{source.image_set.key}/{source.indices.tobytes().hex()}"
+    shapes = "".join(f"{name}{tuple(value.shape)}" for name, value in model.state_dict().items())
+    digest = hashlib.sha256((text + shapes).encode()).hexdigest()[:32]
+    path = context.cache.directory / f"source-{digest}.safetensors"
+    if not path.exists():
+        _train_on_source(model, source, num_classes, context.device)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{weights_key(model)}.part")
+        state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+        save_file(state, temporary)
+        Path(temporary).replace(path)
+    model.load_state_dict(load_file(path))
+
+
+def _train_on_source(model: StagedModel, source: Part, num_classes: int, device: str) -> None:
+    """Plain cross-entropy training of all parameters with AdamW and one-cycle rates."""
+    assert source.labels is not None
+    model.to(device).train()
+    head = nn.Linear(model.feature_dim, num_classes).to(device)
+    parameters = [*model.parameters(), *head.parameters()]
+    steps = _EPOCHS * -(-len(source) // _BATCH)
+    optimizer = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
+    for _ in range(_EPOCHS):
+        order = torch.randperm(len(source)).numpy()
+        for start in range(0, len(source), _BATCH):
+            rows = order[start : start + _BATCH]
+            pixels = to_tensor(source.image_set.images[source.indices[rows]], device)
+            labels = torch.from_numpy(source.labels[rows]).to(device)
+            loss = nn.functional.cross_entropy(head(model(model.normalise(pixels))), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    model.to("cpu").eval()
