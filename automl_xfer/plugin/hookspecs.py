@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Head,
         Optimization,
         Regularizer,
+        StrategySketch,
         Validator,
     )
     from automl_xfer.study.records import TrialRecord
@@ -68,6 +69,11 @@ def register_optimizations() -> Sequence[type[Optimization]]:  # type: ignore[em
 @hookspec
 def register_validators() -> Sequence[type[Validator]]:  # type: ignore[empty-body]
     """Classes that score predictions without target labels."""
+
+
+@hookspec
+def register_strategies() -> Sequence[StrategySketch]:  # type: ignore[empty-body]
+    """Strategies worth trying first, in order: the baselines and a portfolio of proven ones."""
 
 
 @hookspec

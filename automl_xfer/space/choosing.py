@@ -1,0 +1,98 @@
+"""Three ways to walk through a space: as a trial draws, as a strategy has it, as is simplest."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from automl_xfer.components import Backbone, Component, Strategy
+from automl_xfer.components.base import FloatRange, IntRange, ParameterRange
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+Candidate = Backbone | type[Component]
+"""A backbone of the study, or a class of any other axis."""
+
+
+class Chooser(Protocol):
+    """Answers the questions that a space asks on the way to a strategy."""
+
+    def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
+        """One of the names in `admissible`, which holds at least one."""
+
+    def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
+        """The value of the parameter `key`, which is `axis.component.parameter`."""
+
+
+def name_of(chosen: Component) -> str:
+    """What a component is drawn by: a backbone's label, any other component's name."""
+    return chosen.label if isinstance(chosen, Backbone) else chosen.name
+
+
+def choice_key(axis: str, names: Sequence[str]) -> str:
+    """The name of a choice: Optuna refuses a list that changes, so that the list is part of it."""
+    digest = hashlib.blake2s("\n".join(names).encode(), digest_size=3).hexdigest()
+    return f"{axis}~{digest}"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws from an Optuna trial. What has one answer only is not drawn."""
+
+    trial: "BaseTrial"
+
+    def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
+        """Draw one of the sorted names."""
+        names = sorted(admissible)
+        if len(names) == 1:
+            return names[0]
+        return self.trial.suggest_categorical(choice_key(axis, names), choices=names)
+
+    def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
+        """Draw from the parameter's range."""
+        if isinstance(allowed, FloatRange):
+            return self.trial.suggest_float(key, allowed.low, allowed.high, log=allowed.log)
+        if isinstance(allowed, IntRange):
+            return self.trial.suggest_int(key, allowed.low, allowed.high, log=allowed.log)
+        return self.trial.suggest_categorical(key, choices=cast(Sequence[Any], allowed.values))
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Answers as `strategy` has it, and keeps what `Draw` would have drawn."""
+
+    strategy: Strategy
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
+        """The strategy's component of this axis."""
+        name = name_of(self.strategy.components()[axis])
+        if len(admissible) > 1:
+            self.parameters[choice_key(axis, sorted(admissible))] = name
+        return name
+
+    def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
+        """The strategy's value of this parameter."""
+        axis, _, parameter = key.split(".")
+        self.parameters[key] = getattr(self.strategy.components()[axis], parameter)
+        return self.parameters[key]
+
+
+@dataclass(frozen=True)
+class Simplest:
+    """The first backbone and else the least complex components; default values, or `given`."""
+
+    given: Mapping[str, Any]
+    used: set[str] = field(default_factory=set)
+
+    def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
+        """The first of the least complex names; backbones come best guess first."""
+        if axis == "backbone":
+            return next(iter(admissible))
+        return min(admissible, key=lambda name: admissible[name].complexity)
+
+    def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
+        """The value given, or the default."""
+        self.used.add(key)
+        return self.given.get(key, default)

@@ -1,0 +1,46 @@
+"""Facts: the words in which components say what they need and what they bring.
+
+A component's `requires` and `excludes` are held against the facts about the data and about the
+components chosen before it. A plugin may add words of its own with `provides`.
+"""
+
+from automl_xfer.components import Backbone, Component
+from automl_xfer.data.manifest import Manifest
+
+FACTS: dict[str, str] = {
+    "source": "the study has at least one labelled source domain",
+    "two_sources": "the study has at least two source domains",
+    "unlabelled": "the target has images without a label",
+    "target_labels": "the target has labelled images",
+    "no_target_labels": "no target image has a label",
+    "pretrained": "the backbone starts from pretrained weights",
+    "random": "the backbone starts from random weights",
+    "source_pretrained": "the backbone was trained on the study's source images",
+    "batch_norm": "the backbone has batch normalisation",
+    "stages": "the backbone is cut into more than one stage",
+    "frozen": "no backbone parameter ever trains",
+    "trainable": "some backbone parameter trains, by gradient steps",
+}
+"""Every fact of the first-party components and what it says."""
+
+
+def data_facts(manifest: Manifest) -> frozenset[str]:
+    """What holds for the data of a study."""
+    several = {"two_sources"} if len(manifest.sources) > 1 else set()
+    return manifest.facts() | several
+
+
+def provided_by(chosen: Component | type[Component]) -> frozenset[str]:
+    """What a chosen component adds for the axes drawn after it.
+
+    A backbone is a candidate, an instance with facts of its own; other components are classes.
+    """
+    own = chosen.facts() if isinstance(chosen, Backbone) else frozenset()
+    return chosen.provides | own
+
+
+def objections(chosen: Component | type[Component], facts: frozenset[str]) -> tuple[str, ...]:
+    """Why a component is not admissible where `facts` hold; nothing when it is."""
+    missing = [f"needs {fact!r}" for fact in sorted(chosen.requires - facts)]
+    barred = [f"excludes {fact!r}" for fact in sorted(chosen.excludes & facts)]
+    return (*missing, *barred)
