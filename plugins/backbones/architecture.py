@@ -1,0 +1,61 @@
+"""A timm architecture without its weights: made empty, measured without being loaded."""
+
+import inspect
+import json
+from functools import lru_cache
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
+
+from automl_xfer.components import StagedModel
+
+from .stages import cut
+
+_MOBILENETV2_FLOPS = 0.6e9  # at 224 pixels
+
+
+def flexible_arguments(architecture: str, arguments: str) -> dict[str, Any]:
+    """The constructor arguments of a timm architecture, such that it takes any image size.
+
+    `arguments` is a JSON object that overrides timm's defaults.
+    """
+    given = json.loads(arguments)
+    with torch.device("meta"):
+        model = timm.create_model(architecture, num_classes=0, **given)
+    known = inspect.signature(type(model)).parameters
+    flexible = {"dynamic_img_size": True, "dynamic_img_pad": True}
+    if "strict_img_size" in known:
+        flexible = {"strict_img_size": False}
+    return given | {key: value for key, value in flexible.items() if key in known}
+
+
+def untrained(architecture: str, arguments: str = "{}") -> StagedModel:
+    """A timm architecture with random weights from torch's global generator."""
+    options = flexible_arguments(architecture, arguments)
+    return cut(timm.create_model(architecture, pretrained=False, num_classes=0, **options))
+
+
+@lru_cache(maxsize=256)
+def structure_facts(architecture: str, arguments: str = "{}") -> frozenset[str]:
+    """`stages` when there is more than one, `batch_norm` when there is any such layer."""
+    with torch.device("meta"):
+        model = untrained(architecture, arguments)
+    facts = {"stages"} if len(model.stages) > 1 else set()
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        facts.add("batch_norm")
+    return frozenset(facts)
+
+
+@lru_cache(maxsize=256)
+def relative_flops(architecture: str, arguments: str = "{}") -> float:
+    """Operations per pixel of a forward pass, 1.0 = MobileNetV2 1.0."""
+    with torch.device("meta"):
+        model: nn.Module = timm.create_model(architecture, num_classes=0, **json.loads(arguments))
+        images = torch.empty(1, *model.pretrained_cfg["input_size"])
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(images)
+    return counter.get_total_flops() / _MOBILENETV2_FLOPS * 224**2 / images[0, 0].numel()

@@ -1,0 +1,22 @@
+"""Frozen depth."""
+
+from dataclasses import dataclass
+
+from automl_xfer.components import Float, FreezingPolicy, ParameterInfo
+
+
+@dataclass(frozen=True)
+class FrozenDepth(FreezingPolicy):
+    """Freeze the first fraction of the backbone's stages.
+
+    Yosinski et al. 2014, How transferable are features in deep neural networks, arXiv 1411.1792.
+    """
+
+    name = "frozen-depth"
+    requires = frozenset({"stages"})
+    excludes = frozenset({"random"})
+
+    depth: float = Float(0.5, low=0.0, high=1.0)
+
+    def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
+        return parameter.stage >= self.depth * parameter.n_stages
