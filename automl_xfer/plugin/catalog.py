@@ -95,9 +95,7 @@ class Catalog:
         for pattern in request.patterns:
             alone = replace(request, patterns=(pattern,))
             if not any(made.candidates(alone) for made in classes):
-                raise ConfigError(
-                    f"no backbone is called {pattern!r}; see timm.list_models({pattern!r})"
-                )
+                raise ConfigError(_unknown_pattern(pattern, request, classes))
         candidates: dict[str, Backbone] = {}
         for made in classes:
             for backbone in made.candidates(request):
@@ -137,6 +135,20 @@ def check_same(stored: Mapping[str, Mapping[str, str]], catalog: Catalog) -> Non
             f"the study was begun with other components: {'; '.join(changes)}; restore those "
             "plugins or begin a new study"
         )
+
+
+def _unknown_pattern(
+    pattern: str, request: BackboneRequest, classes: Sequence[type[Backbone]]
+) -> str:
+    if request.weights_dir is None:
+        return (
+            f"no backbone matches {pattern!r}; timm.list_models('*NAME*', pretrained=True) has the "
+            "names, or give --weights-dir"
+        )
+    everything = replace(request, patterns=())
+    labels = {found.label for made in classes for found in made.candidates(everything)}
+    near = suggestion(pattern, labels)
+    return f"no backbone in {request.weights_dir} matches {pattern!r}; {near}"
 
 
 def _flat(stored: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -5,7 +5,7 @@ hold by then, before anything is drawn, and a name after which some later axis w
 left is no choice either: every walk ends in a strategy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -127,16 +127,15 @@ class Space:
         if (axis, facts) not in self._admissible:
             self._admissible[axis, facts] = {
                 name: candidate
-                for name, candidate in self._allowed(axis).items()
-                if not objections(candidate, facts)
-                and self._goes_on(axis, facts | provided_by(candidate))
+                for name, candidate in self._open(axis, facts).items()
+                if self._goes_on(axis, facts | provided_by(candidate))
             }
         return self._admissible[axis, facts]
 
     def unreachable(self) -> dict[str, dict[str, str]]:
         """Axis -> name -> reason, for what the data and the other choices rule out everywhere."""
         unreachable: dict[str, dict[str, str]] = {}
-        for axis, facts_before in self._walk():
+        for axis, facts_before in self._walk(self.admissible):
             drawn = {name for facts in facts_before for name in self.admissible(axis, facts)}
             unreachable[axis] = {
                 name: self._reason(candidate, facts_before)
@@ -184,28 +183,30 @@ class Space:
             if name not in known:
                 raise ComponentError(f"no {axis} is called {name!r}; {suggestion(name, known)}")
 
-    def _walk(self) -> Iterator[tuple[str, set[Facts]]]:
-        """Axis -> every set of facts that can hold before it is drawn, dead ends included."""
+    def _open(self, axis: str, facts: Facts) -> dict[str, Candidate]:
+        """The names of `axis` with no objection where `facts` hold, dead ends included."""
+        allowed = self._allowed(axis).items()
+        return {name: candidate for name, candidate in allowed if not objections(candidate, facts)}
+
+    def _walk(
+        self, choose: Callable[[str, Facts], dict[str, Candidate]]
+    ) -> Iterator[tuple[str, set[Facts]]]:
+        """Axis -> every set of facts that can hold before it, when `choose` says what is drawn."""
         before = {self.facts}
         for axis in AXES:
             yield axis, before
             before = {
                 facts | provided_by(candidate)
                 for facts in before
-                for candidate in self._allowed(axis).values()
-                if not objections(candidate, facts)
+                for candidate in choose(axis, facts).values()
             }
 
     def _no_way_through(self) -> str:
         """What to say when no strategy is possible: the first axis that has nothing left."""
         axis, facts_before = next(
             (axis, before)
-            for axis, before in self._walk()
-            if all(
-                objections(candidate, facts)
-                for candidate in self._allowed(axis).values()
-                for facts in before
-            )
+            for axis, before in self._walk(self._open)
+            if not any(self._open(axis, facts) for facts in before)
         )
         allowed = self._allowed(axis)
         if not allowed:

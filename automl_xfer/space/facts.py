@@ -20,6 +20,7 @@ FACTS: dict[str, str] = {
     "stages": "the backbone is cut into more than one stage",
     "frozen": "no backbone parameter ever trains",
     "trainable": "some backbone parameter trains, by gradient steps",
+    "closed-form": "the head can be fitted in closed form",
 }
 """Every fact of the first-party components and what it says."""
 
