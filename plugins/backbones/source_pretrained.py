@@ -33,7 +33,7 @@ class SourcePretrainedBackbone(Backbone):
             return small_convnet()
 
     def facts(self) -> frozenset[str]:
-        return frozenset({"source-pretrained", "batch_norm", "stages"})
+        return frozenset({"source_pretrained", "batch_norm", "stages"})
 
     @property
     def relative_cost(self) -> float:

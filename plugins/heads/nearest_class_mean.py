@@ -1,0 +1,65 @@
+"""Nearest class mean."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from automl_xfer.components import Float, Head
+
+ABSENT_SCORE = -1e4
+
+
+@dataclass(frozen=True)
+class NearestClassMean(Head):
+    """Score each class by the cosine to the mean of its centred, normalised features.
+
+    z = (x − c)/‖x − c‖ with c the mean feature; logit_k = cos(z, mean of class k's z) /
+    temperature. Wang et al. 2019, SimpleShot, arXiv 1911.04623 (which measures Euclidean
+    distance, and c on other data). The means train by gradient where the backbone does.
+    """
+
+    name = "nearest-class-mean"
+    provides = frozenset({"closed-form"})
+
+    temperature: float = Float(0.1, low=0.01, high=1.0, log=True)
+
+    def build(self, feature_dim: int, num_classes: int) -> nn.Module:
+        return _CosineHead(torch.randn(num_classes, feature_dim), self.temperature)
+
+    def fit(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        num_classes: int,
+        sample_weight: Tensor | None = None,
+    ) -> nn.Module:
+        features = features.detach().float()
+        weight = features.new_ones(len(features)) if sample_weight is None else sample_weight
+        weight = weight.to(features)
+        centre = (weight @ features) / weight.sum()
+        directions = normalize(features - centre)
+        sums = features.new_zeros(num_classes, features.shape[1])
+        sums.index_add_(0, labels, directions * weight[:, None])
+        head = _CosineHead(normalize(sums), self.temperature)
+        head.centre.copy_(centre)
+        head.offset[torch.bincount(labels, minlength=num_classes) == 0] = ABSENT_SCORE
+        return head
+
+
+class _CosineHead(nn.Module):
+    """(N, D) -> cosines to K directions, divided by the temperature, plus an offset per class."""
+
+    def __init__(self, means: Tensor, temperature: float) -> None:
+        super().__init__()
+        self.means = nn.Parameter(means)
+        self.temperature = temperature
+        self.centre: Tensor
+        self.offset: Tensor
+        self.register_buffer("centre", means.new_zeros(means.shape[1]))
+        self.register_buffer("offset", means.new_zeros(means.shape[0]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        cosines = normalize(features - self.centre) @ normalize(self.means).T
+        return cosines / self.temperature + self.offset
