@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Head,
         Optimization,
         Regularizer,
+        StrategySketch,
         Validator,
     )
 
@@ -113,3 +114,10 @@ def register_validators() -> Sequence[type[Validator]]:
     from automl_xfer_plugins.validators.infomax import InfoMax
 
     return [InfoMax, PoolAgreement]
+
+
+@hookimpl
+def register_strategies() -> Sequence[StrategySketch]:
+    from automl_xfer_plugins.portfolio import BASELINES, PORTFOLIO
+
+    return [*BASELINES, *PORTFOLIO]

@@ -9,7 +9,7 @@ from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
 from automl_xfer.components.head import Head
 from automl_xfer.components.optimization import Optimization, ParameterGroup
 from automl_xfer.components.regularizer import Regularizer
-from automl_xfer.components.strategy import AXES, Strategy
+from automl_xfer.components.strategy import AXES, Strategy, StrategySketch
 from automl_xfer.components.validator import UnlabelledPredictions, Validator
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Regularizer",
     "StagedModel",
     "Strategy",
+    "StrategySketch",
     "UnlabelledPredictions",
     "Validator",
 ]

@@ -11,14 +11,14 @@ from automl_xfer.components.base import Component
 
 @dataclass(frozen=True)
 class AlignedFeatures:
-    """Source features moved towards the target, and the affine map for target features.
+    """The affine maps that bring source and target features together. None is the identity.
 
-    The head is fitted on `source` (and on mapped labelled target features, if any) and applied to
-    `target_map(features)`. None stands for the identity.
+    The head is fitted on `source_map(source)` (and on `target_map` of the labelled target
+    features, if any) and applied to `target_map(features)`.
     """
 
-    source: Tensor  # (N_s, D')
-    target_map: nn.Module | None = None  # (N, D) -> (N, D')
+    source_map: nn.Linear | None = None  # (N, D) -> (N, D')
+    target_map: nn.Linear | None = None  # (N, D) -> (N, D')
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,8 @@ class Backbone(Component):
         """
 
     @abstractmethod
-    def build(self) -> StagedModel:
-        """Load the model with its starting weights.
+    def build(self, *, pretrained: bool = True) -> StagedModel:
+        """The model with its starting weights, or the bare architecture if not `pretrained`.
 
         Raises BackboneUnavailableError when the weights cannot be had.
         """

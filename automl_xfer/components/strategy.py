@@ -82,3 +82,19 @@ class Strategy:
                 )
             made[axis] = catalog[axis][name].from_dict(parameters)  # type: ignore[attr-defined]
         return cls(**made)
+
+
+@dataclass(frozen=True)
+class StrategySketch:
+    """A strategy worth trying early: some axes fixed, the space fills in the simplest rest.
+
+    `components` is axis -> component data as in `Strategy.to_dict`, the backbone left out.
+    `baseline` names one that every study compares with. The sketch is tried on the `top` best
+    backbones by a quick look at their features, or on the untrained one where `initialisation`
+    asks for that.
+    """
+
+    components: Mapping[str, Mapping[str, Any]]
+    baseline: str | None = None
+    top: int = 1
+    initialisation: str = "pretrained"

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from automl_xfer.components import AlignmentMethod, StagedModel, Strategy
+from automl_xfer.components import AlignedFeatures, AlignmentMethod, StagedModel, Strategy
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, TrainingParts
@@ -21,6 +21,11 @@ class FrozenFeatures:
     cache: FeatureCache
     backbone: StagedModel
     device: str
+    feature_map: nn.Linear | None = None
+
+    def mapped(self, part: Part, *, flip: bool = False) -> Tensor:
+        """(N, D') features as the head takes them."""
+        return _map(self.feature_map, self.read(part, flip=flip))
 
     def read(self, part: Part, *, flip: bool = False) -> Tensor:
         """(N, D) float32 features of a part."""
@@ -49,30 +54,31 @@ def finish_backbone(
 
 def fit_closed_form(
     strategy: Strategy, parts: TrainingParts, source: FrozenFeatures, target: FrozenFeatures
-) -> tuple[nn.Module, nn.Module | None]:
-    """Head, and map for target features, of a frozen strategy.
+) -> tuple[nn.Module, AlignedFeatures]:
+    """The head of a frozen strategy, and the maps in front of it for source and target.
 
     `source` and `target` read features; they differ when the method adapts the backbone to the
     target. Images and their mirror images are both samples.
     """
     features, labels = [], []
-    feature_map: nn.Module | None = None
+    aligned = AlignedFeatures()
     use_source, use_target = domains_used(strategy.alignment, parts)
     if use_source and parts.source is not None and parts.source.labels is not None:
         source_features = _both_views(source, parts.source)
         source_labels = np.tile(parts.source.labels, 2)
         seen = torch.cat([_both_views(target, part) for part in parts.unlabelled])
-        aligned = strategy.alignment.align(source_features, torch.from_numpy(source_labels), seen)
-        if aligned is not None:
-            source_features, feature_map = aligned.source, aligned.target_map
-        features.append(source_features)
+        aligned = (
+            strategy.alignment.align(source_features, torch.from_numpy(source_labels), seen)
+            or aligned
+        )
+        features.append(_map(aligned.source_map, source_features))
         labels.append(source_labels)
     if use_target and parts.target is not None and parts.target.labels is not None:
         target_features = _both_views(target, parts.target)
-        features.append(target_features if feature_map is None else feature_map(target_features))
+        features.append(_map(aligned.target_map, target_features))
         labels.append(np.tile(parts.target.labels, 2))
     head = _fit_head(strategy, features, labels, parts.num_classes)
-    return head, feature_map
+    return head, aligned
 
 
 def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool, bool]:
@@ -82,6 +88,10 @@ def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool
     return "source" in alignment.trains_on and parts.source is not None, (
         "target" in alignment.trains_on
     )
+
+
+def _map(feature_map: nn.Linear | None, features: Tensor) -> Tensor:
+    return features if feature_map is None else feature_map(features)
 
 
 def _both_views(reader: FrozenFeatures, part: Part) -> Tensor:

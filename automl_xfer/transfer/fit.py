@@ -1,7 +1,7 @@
 """fit: train one strategy on given parts; the same code for a trial's fold and the final model."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -29,16 +29,21 @@ class FittedStrategy:
     model: TransferModel
     device: str
     seconds: float = 0.0
-    features: FrozenFeatures | None = None  # set while the backbone is a cached one
+    target: FrozenFeatures | None = None  # both set while the backbone is a cached one
+    source: FrozenFeatures | None = None
 
     @torch.no_grad()
-    def predict(self, part: Part) -> NDArray[np.float32]:
-        """Class probabilities (N, K), averaged over the image and its mirror image."""
-        if self.features is None:
+    def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
+        """Class probabilities (N, K), averaged over the image and its mirror image.
+
+        `from_source` says that the images are the source's, which a closed-form alignment maps
+        differently.
+        """
+        features = self.source if from_source else self.target
+        if features is None:
             return predict_probabilities(self.model, part, self.device)
-        tail = self.model.to("cpu").eval()
-        views = [self.features.read(part, flip=flip) for flip in (False, True)]
-        rows = [tail.head(tail.feature_map(view)).softmax(1) for view in views]
+        head = self.model.head.to("cpu").eval()
+        rows = [head(features.mapped(part, flip=flip)).softmax(1) for flip in (False, True)]
         mean: NDArray[np.float32] = torch.stack(rows).mean(0).numpy()
         return mean
 
@@ -75,6 +80,10 @@ def _fit_frozen(
         adapted = copy.deepcopy(backbone)
         finish_backbone(strategy.alignment, adapted, parts.unlabelled, context.device)
         target = FrozenFeatures(context.cache, adapted, context.device)
-    head, feature_map = fit_closed_form(strategy, parts, source, target)
-    model = TransferModel(target.backbone, head, feature_map)
-    return FittedStrategy(model, context.device, features=target)
+    head, aligned = fit_closed_form(strategy, parts, source, target)
+    return FittedStrategy(
+        TransferModel(target.backbone, head, aligned.target_map),
+        context.device,
+        target=replace(target, feature_map=aligned.target_map),
+        source=replace(source, feature_map=aligned.source_map),
+    )

@@ -1,0 +1,110 @@
+"""Load a bundle and predict with it."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from automl_xfer.bundle.format import BundleDescription, read_description
+from automl_xfer.bundle.member import load_member
+from automl_xfer.data.decode import decode_image
+from automl_xfer.data.image_cache import resize_image
+from automl_xfer.errors import DataError
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.transfer.device import resolve_device
+from automl_xfer.transfer.model import TransferModel, to_tensor
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image's prediction. An unreadable image has no label and says why in `problem`."""
+
+    path: Path
+    label: str | None
+    probabilities: tuple[float, ...]  # by class, in the bundle's order; empty if unreadable
+    problem: str | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the label."""
+        return max(self.probabilities) if self.probabilities else None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model ready to predict; make it with `load_bundle`."""
+
+    description: BundleDescription
+    models: tuple[TransferModel, ...]
+    device: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.description.classes
+
+    def predict(self, paths: Sequence[Path | str]) -> Iterator[Prediction]:
+        """One prediction per path, in order, a batch in memory at a time."""
+        with ThreadPoolExecutor(2) as pool:
+            for start in range(0, len(paths), _BATCH):
+                batch = [Path(path) for path in paths[start : start + _BATCH]]
+                yield from self._predict_batch(batch, list(pool.map(self._read, batch)))
+
+    def _read(self, path: Path) -> NDArray[np.uint8] | str:
+        try:
+            return resize_image(decode_image(path), self.description.image_size)
+        except DataError as error:
+            return str(error)
+
+    def _predict_batch(
+        self, paths: list[Path], images: list[NDArray[np.uint8] | str]
+    ) -> Iterator[Prediction]:
+        readable = [image for image in images if not isinstance(image, str)]
+        rows = iter(self.probabilities(np.stack(readable)) if readable else np.zeros((0, 0)))
+        for path, image in zip(paths, images, strict=True):
+            if isinstance(image, str):
+                yield Prediction(path, None, (), image)
+            else:
+                row = next(rows)
+                label = self.classes[int(row.argmax())]
+                yield Prediction(path, label, tuple(float(value) for value in row))
+
+    @torch.no_grad()
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 images (N, size, size, 3) -> class probabilities (N, K).
+
+        The weighted mean over the members and over the image and its mirror image.
+        """
+        pixels = to_tensor(images, self.device)
+        total = torch.zeros(len(images), len(self.classes))
+        for member, model in zip(self.description.members, self.models, strict=True):
+            normal = model.backbone.normalise(pixels)
+            for view in (normal, normal.flip(3)):
+                total += 0.5 * member.weight * model(view).float().softmax(1).cpu()
+        mean: NDArray[np.float32] = total.numpy()
+        return mean
+
+
+def load_bundle(
+    directory: Path, *, device: str = "auto", plugins: PluginSource | None = None
+) -> Bundle:
+    """Load the bundle in `directory`. Raises BundleError."""
+    description = read_description(directory)
+    _, catalog = (plugins or PluginSource()).load()
+    device = resolve_device(device)
+    models = tuple(
+        load_member(
+            directory / member.directory,
+            member.strategy,
+            len(description.classes),
+            catalog.classes,
+        ).to(device)
+        for member in description.members
+    )
+    return Bundle(description, models, device)

@@ -1,0 +1,104 @@
+"""`automl-xfer predict`: labels and probabilities for images, as CSV."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from automl_xfer.cli.study_options import existing_store, storage_options
+from automl_xfer.errors import BundleError, DataError
+
+
+@click.command("predict")
+@click.argument("model", metavar="STUDY|BUNDLE")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--out", required=True, metavar="FILE", help="CSV to write.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda[:i].")
+@click.option("--plugins-dir", metavar="DIR", help="Folder of single-file plugins.")
+@storage_options
+def predict_command(
+    model: str,
+    paths: tuple[str, ...],
+    out: str,
+    device: str,
+    plugins_dir: str | None,
+    storage: str | None,
+    studies_dir: Path,
+) -> None:
+    """Predict the class of images: files, folders, or CSVs with an `image` column."""
+    images = list(expand(paths))
+    from automl_xfer.bundle import load_bundle
+    from automl_xfer.plugin.source import PluginSource
+
+    directory = bundle_directory(model, storage, studies_dir)
+    source = PluginSource(Path(plugins_dir) if plugins_dir else None)
+    bundle = load_bundle(directory, device=device, plugins=source)
+    unreadable = 0
+    with _writer(Path(out)) as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "confidence", *bundle.classes])
+        predictions = bundle.predict([path for _, path in images])
+        for (given, _), prediction in zip(images, predictions, strict=True):
+            if prediction.problem:
+                unreadable += 1
+                click.echo(f"warning: {given}: {prediction.problem}", err=True)
+            values = [f"{value:.6f}" for value in prediction.probabilities]
+            confidence = "" if prediction.confidence is None else f"{prediction.confidence:.6f}"
+            empty = [""] * (len(bundle.classes) - len(values))
+            writer.writerow([given, prediction.label or "", confidence, *values, *empty])
+    done = len(images) - unreadable
+    click.echo(f"{done} of {len(images)} images predicted, written to {out}", err=True)
+
+
+def bundle_directory(model: str, storage: str | None, studies_dir: Path) -> Path:
+    """The bundle folder that a path or a study name stands for."""
+    if Path(model).is_dir():
+        return Path(model)
+    record = existing_store(storage, studies_dir).get_study(model)
+    if record.result is None or "bundle" not in record.result:
+        raise BundleError(
+            f"study {model!r} has no bundle yet; go on with its search until it finishes"
+        )
+    return Path(record.result["bundle"])
+
+
+def _writer(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        return path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path} ({error.strerror}); name another file with --out"
+        ) from error
+
+
+def expand(paths: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """(as given, path) of every image: files as they are, folders in order of name, CSV rows."""
+    from automl_xfer.data.rows import IMAGE_SUFFIXES
+
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise DataError(f"{path} has no images; give a folder of images")
+            yield from ((str(each), each) for each in found)
+        elif path.suffix.lower() == ".csv":
+            yield from _csv_images(path)
+        elif not path.exists():
+            raise DataError(f"{path} does not exist; give image files, folders or a CSV")
+        else:
+            yield text, path
+
+
+def _csv_images(path: Path) -> Iterator[tuple[str, Path]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if "image" not in (reader.fieldnames or ()):
+                names = ", ".join(reader.fieldnames or ()) or "none"
+                raise DataError(f"{path} needs a column called image; it has {names}")
+            for row in reader:
+                yield row["image"], path.parent / row["image"]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error

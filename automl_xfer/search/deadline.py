@@ -1,0 +1,27 @@
+"""Deadline: one clock for the whole run, and the shares of it that each phase may use."""
+
+import time
+from dataclasses import dataclass, field
+
+SEARCH_SHARE = 0.70
+"""The search itself ends here; finalists, the final fit and the report need the rest."""
+
+FINALISTS_SHARE = 0.85
+FIT_SHARE = 0.97
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """`seconds` from the moment it is made."""
+
+    seconds: float
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds until this share of the time is spent; 0 when it is."""
+        return max(0.0, share * self.seconds - self.elapsed)

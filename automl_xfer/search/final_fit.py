@@ -1,0 +1,145 @@
+"""Final fit: train the winner on all rows, write the bundle, score the test split once."""
+
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import automl_xfer
+from automl_xfer.bundle import BundleDescription, Member, load_bundle, save_member
+from automl_xfer.bundle.model_card import write_model_card
+from automl_xfer.components import Strategy
+from automl_xfer.data.manifest import TestSplit
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.search.child import Channel, run_in_child
+from automl_xfer.search.deadline import FIT_SHARE
+from automl_xfer.search.plan import training_parts
+from automl_xfer.search.session import Session
+from automl_xfer.search.winner import Winner
+from automl_xfer.study.records import StudyResult
+from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.parts import StudyData
+
+_PACKAGES = ("torch", "torchvision", "timm", "optuna", "scikit-learn", "numpy")
+
+
+@dataclass(frozen=True)
+class FinalFitRequest:
+    """One member to train on everything."""
+
+    strategy: dict[str, dict[str, object]]
+    data: StudyData
+    seed: int
+    device: str
+    cache_directory: Path
+    plugins: PluginSource
+    directory: Path
+
+
+def fit_member(request: FinalFitRequest, channel: Channel) -> float:
+    """Train on every labelled row and save the weights; the seconds it took."""
+    strategy = Strategy.from_dict(request.strategy, request.plugins.load()[1].classes)
+    context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
+    fitted = fit(strategy, training_parts(request.data), context)
+    save_member(fitted.model, request.directory)
+    return fitted.seconds
+
+
+def fit_bundle(session: Session, winner: Winner, result: StudyResult) -> Path:
+    """Train every member, write the bundle beside the old one and swap them.
+
+    Raises ChildFailure when a member cannot be trained in the time left.
+    """
+    destination = session.directory / "bundle"
+    session.directory.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=session.directory, prefix="bundle-"))
+    try:
+        for place, (finalist, _) in enumerate(winner.members):
+            request = FinalFitRequest(
+                strategy=finalist.trial.strategy,
+                data=session.prepared.data,
+                seed=session.options.seed,
+                device=session.device,
+                cache_directory=session.cache_directory,
+                plugins=session.plugins,
+                directory=building / f"member-{place}",
+            )
+            run_in_child(fit_member, request, timeout=session.deadline.left(FIT_SHARE))
+        description = describe(session, winner, result)
+        description.write(building)
+        write_model_card(description, result, building)
+        _swap(building, destination)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return destination
+
+
+def describe(session: Session, winner: Winner, result: StudyResult) -> BundleDescription:
+    """The bundle's description; scores are those of the search, on held-out images."""
+    members = tuple(
+        Member(f"member-{place}", weight, finalist.trial.strategy)
+        for place, (finalist, weight) in enumerate(winner.members)
+    )
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions |= {"automl-xfer": automl_xfer.__version__, "python": platform.python_version()}
+    return BundleDescription(
+        study=session.name,
+        classes=session.prepared.data.classes,
+        image_size=session.prepared.data.image_size,
+        members=members,
+        description=winner.description,
+        metric=session.plan.metric,
+        scores={"signal": result["signal"], **result["winner"]},
+        versions=versions,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _swap(building: Path, destination: Path) -> None:
+    """Put the finished folder in place; the old bundle stays until the new one is whole."""
+    old = destination.with_name("bundle-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if destination.exists():
+        destination.rename(old)
+    building.chmod(0o755)
+    building.rename(destination)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class TestRequest:
+    """The bundle and the test images; labels stay with the parent."""
+
+    __test__ = False  # not a pytest class
+    bundle: Path
+    paths: tuple[Path, ...]
+    device: str
+    plugins: PluginSource
+
+
+def predict_test(request: TestRequest, channel: Channel) -> NDArray[np.float32]:
+    """(N, K) probabilities of the test images; an unreadable one gets equal probabilities."""
+    bundle = load_bundle(request.bundle, device=request.device, plugins=request.plugins)
+    k = len(bundle.classes)
+    rows = [p.probabilities or (1.0 / k,) * k for p in bundle.predict(request.paths)]
+    return np.array(rows, np.float32)
+
+
+def test_probabilities(session: Session, bundle: Path, test: TestSplit) -> NDArray[np.float32]:
+    """The finished bundle's predictions on the test split."""
+    request = TestRequest(bundle, test.paths, session.device, session.plugins)
+    probabilities: NDArray[np.float32] = run_in_child(
+        predict_test, request, timeout=max(session.deadline.left(), 30.0)
+    )
+    return probabilities
+
+
+test_probabilities.__test__ = False  # type: ignore[attr-defined]

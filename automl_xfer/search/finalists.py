@@ -1,0 +1,95 @@
+"""Finalists: the best strategies again with other seeds and folds, then one winner."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.components import Strategy
+from automl_xfer.search.deadline import FINALISTS_SHARE
+from automl_xfer.search.judging import ranked, read_predictions
+from automl_xfer.search.objective import execute, new_record
+from automl_xfer.search.plan import make_plan
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import Role, TrialRecord, TrialState
+
+N_FINALISTS = 5
+N_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One strategy with its own trial and the repeats that finished."""
+
+    trial: TrialRecord
+    repeats: tuple[TrialRecord, ...] = ()
+
+    @property
+    def seed_scores(self) -> list[float]:
+        """Scores of the trial and of its repeats."""
+        return [run.score for run in (self.trial, *self.repeats) if run.score is not None]
+
+    @property
+    def score(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.seed_scores))
+
+    def probabilities(self, n: int, k: int) -> NDArray[np.float32]:
+        """(n, k) mean held-out probabilities over the seeds; NaN rows were never held out."""
+        total, times = np.zeros((n, k), np.float32), np.zeros((n, 1), np.float32)
+        for run in (self.trial, *self.repeats):
+            predictions = read_predictions(run)
+            total[predictions.rows] += predictions.probabilities
+            times[predictions.rows] += 1
+        with np.errstate(invalid="ignore"):
+            mean: NDArray[np.float32] = total / times
+        return mean
+
+
+def run_finalists(session: Session) -> list[Finalist]:
+    """The best trials, repeated as far as the time allows; best mean score first.
+
+    Without target labels the repeats would have nothing to compare by: the ranking stands.
+    """
+    best = ranked(session, session.complete_trials())[:N_FINALISTS]
+    finalists = [Finalist(trial) for trial in best]
+    if not session.has_target_labels or len(session.plan.folds) == 1:
+        return finalists
+    session.phase("finalists", f"{len(best)} strategies with {N_REPEATS} other seeds")
+    for repeat in range(1, N_REPEATS + 1):
+        round_ = _repeat_all(session, finalists, repeat)
+        if round_ is None:
+            break
+        finalists = round_
+    return sorted(finalists, key=lambda each: (-each.score, each.trial.complexity, each.trial.id))
+
+
+def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> list[Finalist] | None:
+    """One more seed for every finalist; None when the time does not suffice for all of them.
+
+    A round counts only if it is whole: a mean over more seeds is not to be compared with one
+    over fewer.
+    """
+    needed = sum(each.trial.timings.get("total", 0.0) for each in finalists)
+    if session.should_stop() or session.deadline.left(FINALISTS_SHARE) < 1.2 * needed:
+        return None
+    done = []
+    for finalist in finalists:
+        record = _repeat(session, finalist.trial, repeat)
+        if record is None:
+            return None
+        done.append(replace(finalist, repeats=(*finalist.repeats, record)))
+    return done
+
+
+def _repeat(session: Session, trial: TrialRecord, repeat: int) -> TrialRecord | None:
+    for known in session.store.trials(session.name, Role.FINALIST):
+        same = known.repeats == trial.id and known.seed == session.options.seed + repeat
+        if same and known.state is TrialState.COMPLETE:
+            return known
+    seed = session.options.seed + repeat
+    strategy = Strategy.from_dict(trial.strategy, session.catalog.classes)
+    record = replace(new_record(session, strategy, Role.FINALIST, seed), repeats=trial.id)
+    plan = make_plan(session.prepared.data, session.plan.metric, seed)
+    done = execute(session, strategy, record, plan, session.deadline.left(FINALISTS_SHARE))
+    return done if done.state is TrialState.COMPLETE else None

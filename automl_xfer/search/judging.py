@@ -1,0 +1,84 @@
+"""Judging: which trial is best so far, with and without target labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gates, validator_scores
+from automl_xfer.report.leaderboard import rank
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A trial's stored predictions: held-out labelled images, and unlabelled target images."""
+
+    rows: NDArray[np.int64]  # (N,) rows of the labelled set (target, or source without labels)
+    probabilities: NDArray[np.float32]  # (N, K)
+    unlabelled: NDArray[np.float32] | None = None  # (N_t, K)
+
+
+def read_predictions(record: TrialRecord) -> Predictions:
+    """The predictions that a complete trial left."""
+    assert record.predictions_path is not None
+    with np.load(record.predictions_path, allow_pickle=False) as arrays:
+        unlabelled = arrays.get("unlabelled", None)
+        return Predictions(arrays["rows"], arrays["probabilities"], unlabelled)
+
+
+def best_trial(session: Session) -> TrialRecord | None:
+    """The best complete trial so far by the study's signal."""
+    complete = session.complete_trials()
+    if not complete:
+        return None
+    return ranked(session, complete)[0]
+
+
+def ranked(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
+    """Complete trials, best first. Ties go to the simpler strategy."""
+    if session.has_target_labels:
+        return rank(complete)
+    ranks = unlabelled_ranks(session, complete)
+    order = sorted(
+        range(len(complete)), key=lambda i: (-ranks[i], complete[i].complexity, complete[i].id)
+    )
+    return [complete[i] for i in order]
+
+
+def source_only(records: list[TrialRecord]) -> TrialRecord:
+    """The trial that others must not fall behind: source-only, or the first finished."""
+    return next((record for record in records if record.baseline == "source-only"), records[0])
+
+
+def candidate(session: Session, record: TrialRecord) -> Candidate:
+    """A trial as the label-free selection sees it."""
+    source = session.prepared.data.source
+    assert source is not None and source.labels is not None
+    predictions = read_predictions(record)
+    assert predictions.unlabelled is not None
+    return Candidate(
+        predictions.unlabelled, predictions.probabilities, source.labels[predictions.rows]
+    )
+
+
+def unlabelled_ranks(session: Session, records: list[TrialRecord]) -> NDArray[np.float64]:
+    """(records,) mean validator ranks behind the gates; see `evaluation.unlabelled`."""
+    candidates = [candidate(session, record) for record in records]
+    reference = candidate(session, source_only(records))
+    return mean_ranks(candidates, session.validators, reference)
+
+
+def unlabelled_score(session: Session, record: TrialRecord) -> float:
+    """The number that the sampler optimises: mean validator score, less 1 behind a closed gate.
+
+    Ranks decide at the end; while the pool grows a rank says nothing lasting about one trial.
+    """
+    finished = [*session.complete_trials(), record]
+    candidates = [candidate(session, each) for each in finished]
+    reference = candidate(session, source_only(finished))
+    best_source = max(each.source_accuracy for each in candidates)
+    scores = validator_scores(candidates, session.validators)[-1]
+    gate = 0.0 if passes_gates(candidates[-1], reference, best_source) else 1.0
+    return float(scores.mean()) - gate

@@ -1,0 +1,70 @@
+"""Look: load every backbone once, compute its features, and rank the backbones before training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.components import Backbone
+from automl_xfer.search.child import Channel
+from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.parts import StudyData
+
+
+@dataclass(frozen=True)
+class LookRequest:
+    """One backbone and the images of the study."""
+
+    backbone: Backbone
+    data: StudyData
+    device: str
+    cache_directory: Path
+
+
+@dataclass(frozen=True)
+class BackboneLook:
+    """What a first look found; `seconds_per_image` is a forward pass."""
+
+    label: str
+    neighbour_accuracy: float
+    seconds_per_image: float
+
+
+def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
+    """Compute and cache the features of every image; leave-one-out 1-nearest-neighbour accuracy.
+
+    Labelled target images are scored, or source images where the target has no labels. Raises
+    BackboneUnavailableError when the weights cannot be had.
+    """
+    backbone = request.backbone.build()
+    cache = FeatureCache(request.cache_directory)
+    context = FitContext(request.device, 0, cache)
+    started = perf_counter()
+    images = 0
+    data = request.data
+    for image_set in (data.target, data.unlabelled, data.source):
+        if image_set is not None:
+            cache.features(backbone, image_set, context.device)
+            images += len(image_set)
+    seconds = (perf_counter() - started) / images
+    labelled = data.target or data.source
+    assert labelled is not None and labelled.labels is not None
+    features = cache.features(backbone, labelled, context.device)
+    return BackboneLook(
+        request.backbone.label, neighbour_accuracy(features, labelled.labels), seconds
+    )
+
+
+def neighbour_accuracy(features: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
+    """Leave-one-out accuracy of the nearest neighbour by cosine, on at most 2,000 images."""
+    rows = np.random.default_rng(0).permutation(len(labels))[:2000]
+    unit = np.asarray(features[np.sort(rows)], np.float32)
+    unit = unit - unit.mean(0)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True) + 1e-8
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    found = labels[np.sort(rows)]
+    return float(np.mean(found[similarity.argmax(1)] == found))

@@ -1,0 +1,229 @@
+"""Objective: one trial from the draw to the record. The only place that runs trials."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from automl_xfer.components import Strategy
+from automl_xfer.errors import AutomlXferError
+from automl_xfer.evaluation.intervals import bootstrap_interval
+from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
+from automl_xfer.search.deadline import SEARCH_SHARE
+from automl_xfer.search.events import TrialFinished, TrialStarted
+from automl_xfer.search.judging import best_trial, read_predictions, unlabelled_score
+from automl_xfer.search.plan import Plan
+from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
+from automl_xfer.search.session import Session
+from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
+from automl_xfer.space.choosing import name_of
+from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
+from automl_xfer.study.workers import current_worker
+
+_STRIKES = 3
+"""So many failures of one component in a row, and it is taken out of the space."""
+
+
+_NOBODYS_FAULT = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
+
+
+class TrialFailedError(AutomlXferError):
+    """Tells Optuna that a trial failed; the record says why."""
+
+
+def objective(session: Session, trial: optuna.Trial) -> float:
+    """Draw, run and record one strategy; what Optuna optimises."""
+    strategy = session.space.suggest(trial)
+    role = Role(trial.user_attrs.get("role", Role.SEARCH))
+    record = new_record(session, strategy, role, session.options.seed)
+    record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
+    trial.set_user_attr("strategy", strategy.describe())
+
+    def report(step: TrialStep) -> None:
+        trial.report(step.score, step.step)
+
+    record = execute(
+        session, strategy, record, session.plan, session.deadline.left(SEARCH_SHARE), report
+    )
+    if record.state is TrialState.PRUNED:
+        raise optuna.TrialPruned
+    if record.state is not TrialState.COMPLETE or record.score is None:
+        drop_failing_components(session)
+        raise TrialFailedError(record.failure_message or "failed")
+    return record.score
+
+
+def new_record(session: Session, strategy: Strategy, role: Role, seed: int) -> TrialRecord:
+    """The record of a trial about to start."""
+    return TrialRecord(
+        id=0,
+        study=session.name,
+        number=None,
+        role=role,
+        strategy=strategy.to_dict(),
+        description=strategy.describe(),
+        complexity=strategy.complexity,
+        state=TrialState.RUNNING,
+        seed=seed,
+        device=session.device,
+        worker=current_worker(),
+        started=datetime.now(UTC),
+    )
+
+
+def execute(
+    session: Session,
+    strategy: Strategy,
+    record: TrialRecord,
+    plan: Plan,
+    timeout: float,
+    report: Callable[[TrialStep], None] = lambda step: None,
+) -> TrialRecord:
+    """Train and score in a child process; the finished record, stored and announced.
+
+    Raises StopRequested, after recording the interruption, when the user asked to stop.
+    """
+    record = session.store.add_trial(record)
+    session.tell(TrialStarted(record.number, record.description))
+    request = _request(session, strategy, record, plan)
+    watch = _Watch(session, record, report)
+    stopped: StopRequested | None = None
+    try:
+        outcome = run_in_child(
+            run_trial,
+            request,
+            timeout=timeout,
+            answer=watch.answer,
+            should_stop=session.should_stop,
+        )
+        record = _finished(session, record, outcome, request.predictions_path)
+    except ChildFailure as failure:
+        record = replace(
+            record,
+            state=TrialState.FAILED,
+            failure_kind=failure.kind,
+            failure_message=str(failure),
+            traceback=failure.trace,
+        )
+    except StopRequested as request_to_stop:
+        stopped = request_to_stop
+        record = replace(
+            record,
+            state=TrialState.FAILED,
+            failure_kind=FailureKind.INTERRUPTED,
+            failure_message="stopped by the user",
+        )
+    record = replace(record, steps=tuple(watch.scores), finished=datetime.now(UTC))
+    session.store.update_trial(record)
+    _announce(session, record)
+    if stopped is not None:
+        raise stopped
+    return record
+
+
+def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Plan) -> TrialRequest:
+    return TrialRequest(
+        strategy=strategy.to_dict(),
+        data=session.prepared.data,
+        plan=plan,
+        seed=record.seed,
+        device=session.device,
+        cache_directory=session.cache_directory,
+        predictions_path=session.directory / "trials" / f"{record.id:05d}.npz",
+        plugins=session.plugins,
+    )
+
+
+class _Watch:
+    """Answers a child after each fold: report the score, prune what is hopeless."""
+
+    def __init__(
+        self, session: Session, record: TrialRecord, report: Callable[[TrialStep], None]
+    ) -> None:
+        self.report = report
+        self.scores: list[float] = []
+        self.correct = CorrectImages()
+        self.best: CorrectImages | None = None
+        best = best_trial(session)
+        if record.role in (Role.PORTFOLIO, Role.SEARCH) and session.has_target_labels and best:
+            predictions = read_predictions(best)
+            labels = session.prepared.data.target.labels  # type: ignore[union-attr]
+            assert labels is not None
+            right = predictions.probabilities.argmax(1) == labels[predictions.rows]
+            self.best = correct_images(predictions.rows, right)
+
+    def answer(self, step: TrialStep) -> bool:
+        """Whether the child should stop."""
+        self.report(step)
+        self.scores.append(step.score)
+        self.correct.add(step)
+        return self.best is not None and is_hopeless(self.correct, self.best)
+
+
+def _finished(
+    session: Session, record: TrialRecord, outcome: TrialOutcome, predictions: Path
+) -> TrialRecord:
+    record = replace(
+        record,
+        state=TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE,
+        score=outcome.score,
+        metrics=outcome.metrics,
+        timings=outcome.timings,
+        peak_memory_mb=outcome.peak_memory_mb,
+        predictions_path=str(predictions),
+    )
+    if not session.has_target_labels:
+        record = replace(record, score=unlabelled_score(session, record))
+    return record
+
+
+def _announce(session: Session, record: TrialRecord) -> None:
+    best = best_trial(session)
+    interval = None
+    if best is not None and session.has_target_labels:
+        predictions = read_predictions(best)
+        labels = session.prepared.data.target.labels  # type: ignore[union-attr]
+        assert labels is not None
+        interval = bootstrap_interval(
+            session.plan.metric, labels[predictions.rows], predictions.probabilities
+        )
+    session.tell(TrialFinished(record, best, interval))
+    session.loaded.call("after_trial", record=record)
+
+
+def drop_failing_components(session: Session) -> None:
+    """Take out a component whose last three trials all failed by no fault of time or user.
+
+    Where several components share the failures, the one with the fewest successes goes; the
+    others show by their next trials whether they were to blame.
+    """
+    streaks: Counter[tuple[str, str]] = Counter()
+    successes: Counter[tuple[str, str]] = Counter()
+    for record in session.store.trials(session.name):
+        if record.state is TrialState.RUNNING or record.failure_kind in _NOBODYS_FAULT:
+            continue
+        failed = record.state is TrialState.FAILED
+        for key in _component_keys(session, record.strategy):
+            streaks[key] = streaks[key] + 1 if failed else 0
+            successes[key] += not failed
+    suspects = [key for key, strikes in streaks.items() if strikes >= _STRIKES]
+    suspects = [key for key in suspects if key not in session.space.removed]
+    if suspects:
+        _take_out(session, *min(suspects, key=lambda key: successes[key]))
+
+
+def _component_keys(session: Session, data: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    strategy = Strategy.from_dict(data, session.catalog.classes)
+    return [(axis, name_of(component)) for axis, component in strategy.components().items()]
+
+
+def _take_out(session: Session, axis: str, name: str) -> None:
+    try:
+        session.space = session.space.without(axis, name)
+    except AutomlXferError:
+        return  # nothing else is left on this axis: go on with it
+    session.note(f"{axis} {name} failed {_STRIKES} times in a row and was taken out", warning=True)

@@ -1,0 +1,72 @@
+"""What is tried first: baselines, the proven strategies of the plugins, their defaults."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from automl_xfer.components import Backbone, Strategy, StrategySketch
+from automl_xfer.errors import AutomlXferError
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import Role
+
+
+def enqueue_start(session: Session) -> None:
+    """Put baselines and portfolio in Optuna's queue, once in the life of a study."""
+    if session.optuna_study.user_attrs.get("start_enqueued"):
+        return
+    for strategy, attributes in starting_strategies(session):
+        session.optuna_study.enqueue_trial(
+            session.space.parameters_of(strategy), user_attrs=attributes, skip_if_exists=True
+        )
+    session.optuna_study.set_user_attr("start_enqueued", True)
+
+
+def enqueue_again(session: Session, strategy: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Queue the strategy of an interrupted trial once more."""
+    try:
+        made = Strategy.from_dict(strategy, session.catalog.classes)
+        parameters = session.space.parameters_of(made)
+    except AutomlXferError:
+        return  # it used something that is no longer in the space
+    session.optuna_study.enqueue_trial(parameters, user_attrs=attributes)
+
+
+def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
+    """(strategy, user attributes): every baseline, then every sketch on its best backbones."""
+    sketches = [
+        sketch for _, found in session.loaded.call("register_strategies") for sketch in found
+    ]
+    sketches.sort(key=lambda sketch: sketch.baseline is None)  # stable: baselines come first
+    seen: set[str] = set()
+    for sketch in sketches:
+        for strategy in _complete(session, sketch):
+            if (key := strategy.to_json()) not in seen:
+                seen.add(key)
+                role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
+                yield strategy, {"role": role.value, "baseline": sketch.baseline}
+
+
+def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:
+    """The sketch on each backbone it is meant for; nothing where it does not fit the study."""
+    names = {axis: data["name"] for axis, data in sketch.components.items()}
+    values = {
+        f"{axis}.{data['name']}.{key}": value
+        for axis, data in sketch.components.items()
+        for key, value in data.items()
+        if key != "name"
+    }
+    for backbone in _backbones(session, sketch):
+        try:
+            yield session.space.strategy(backbone.label, names, values)
+        except AutomlXferError:
+            continue  # needs a source, batch norm, ...: not for this study
+
+
+def _backbones(session: Session, sketch: StrategySketch) -> list[Backbone]:
+    order = {label: place for place, label in enumerate(session.backbone_order)}
+    fitting = [
+        backbone
+        for backbone in session.space.backbones
+        if (backbone.initialisation == "random") == (sketch.initialisation == "random")
+    ]
+    fitting.sort(key=lambda backbone: order.get(backbone.label, len(order)))
+    return fitting[: sketch.top]

@@ -1,0 +1,88 @@
+"""From the user's paths to decoded images: scan, health, cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.data.health import check_health
+from automl_xfer.data.health_report import HealthReport
+from automl_xfer.data.image_cache import ImageCache
+from automl_xfer.data.image_set import ImageSet
+from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
+from automl_xfer.data.scan import scan
+from automl_xfer.search.options import SearchOptions
+from automl_xfer.transfer.parts import StudyData
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The data of a study. `test` is opened by nothing but the final evaluation."""
+
+    manifest: Manifest
+    health: HealthReport
+    data: StudyData
+    validation_rows: NDArray[np.int64]  # rows of `data.target` that the user set apart
+    target_samples: tuple[Sample, ...]  # row by row of `data.target`
+    test: TestSplit | None
+
+    def facts(self) -> dict[str, object]:
+        """What the study records about its data."""
+        count = {
+            split: len(self.manifest.select(split)) for split in ("train", "val", "unlabelled")
+        }
+        sources = {
+            name: sum(sample.domain == name for sample in self.manifest.select("source"))
+            for name in self.manifest.sources
+        }
+        return {
+            **{f"n_{name}": n for name, n in count.items()},
+            "n_test": len(self.test.paths) if self.test else 0,
+            "sources": sources,
+            "classes": list(self.manifest.classes),
+            "image_size": self.data.image_size,
+        }
+
+
+def prepare(options: SearchOptions, cache_directory: Path, image_size: int) -> PreparedData:
+    """Read, check and decode everything a search may see. Raises DataError."""
+    scanned = scan(Path(options.target), [Path(path) for path in options.source])
+    healthy, health = check_health(scanned)
+    return decode(healthy, health, cache_directory, image_size)
+
+
+def decode(
+    scanned: ScannedData, health: HealthReport, cache_directory: Path, image_size: int
+) -> PreparedData:
+    """Decode the healthy images once into the cache."""
+    manifest = scanned.manifest
+    cache = ImageCache(cache_directory)
+    target = manifest.select("train", "val")
+    data = StudyData(
+        classes=manifest.classes,
+        image_size=image_size,
+        target=_load(cache, target, manifest.classes, image_size, health),
+        unlabelled=_load(cache, manifest.select("unlabelled"), None, image_size, health),
+        source=_load(cache, manifest.select("source"), manifest.classes, image_size, health),
+        groups=health.group_ids([sample.path for sample in target]) if target else None,
+    )
+    validation = np.flatnonzero([sample.split == "val" for sample in target])
+    return PreparedData(manifest, health, data, validation, target, scanned.test)
+
+
+def _load(
+    cache: ImageCache,
+    samples: tuple[Sample, ...],
+    classes: tuple[str, ...] | None,
+    size: int,
+    health: HealthReport,
+) -> ImageSet | None:
+    if not samples:
+        return None
+    labels = None
+    if classes is not None:
+        index = {name: number for number, name in enumerate(classes)}
+        labels = np.array([index[sample.label] for sample in samples if sample.label is not None])
+    paths = [sample.path for sample in samples]
+    return cache.load(paths, size, labels, digests=health.digests)

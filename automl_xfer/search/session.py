@@ -1,0 +1,86 @@
+"""Session: what the phases of one running search share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+
+from automl_xfer.components import Validator
+from automl_xfer.plugin.catalog import Catalog
+from automl_xfer.plugin.manager import LoadedPlugins
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.search.deadline import Deadline
+from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
+from automl_xfer.search.options import SearchOptions
+from automl_xfer.search.plan import Plan
+from automl_xfer.search.prepare import PreparedData
+from automl_xfer.space.compose import Space
+from automl_xfer.study.records import TrialRecord, TrialState
+from automl_xfer.study.store import StudyStore
+
+
+@dataclass
+class Session:
+    """One `search` run. `space` shrinks when a component keeps failing."""
+
+    options: SearchOptions
+    plugins: PluginSource
+    loaded: LoadedPlugins
+    catalog: Catalog
+    store: StudyStore
+    optuna_study: optuna.Study
+    prepared: PreparedData
+    plan: Plan
+    space: Space
+    device: str
+    cache_directory: Path
+    deadline: Deadline
+    listener: Listener
+    should_stop: Callable[[], bool]
+    backbone_order: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.options.study_name
+
+    @property
+    def directory(self) -> Path:
+        """The study's folder."""
+        return self.options.directory
+
+    @property
+    def validators(self) -> list[Validator]:
+        """Every validator of the catalog, with its defaults."""
+        made = [validator() for validator in self.catalog.classes["validator"].values()]
+        return [validator for validator in made if isinstance(validator, Validator)]
+
+    @property
+    def has_target_labels(self) -> bool:
+        """Whether the target has labels to select by."""
+        return self.plan.kind != "no-target-labels"
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to whoever watches; a broken watcher never stops a search."""
+        self.listener(event)
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """Announce and record a phase."""
+        self.store.update_study(self.name, phase=name)
+        self.tell(PhaseStarted(name, detail))
+
+    def note(self, message: str, *, warning: bool = False) -> None:
+        """Say something to the watcher and keep it for the report."""
+        if message not in self.notes:
+            self.notes.append(message)
+            self.tell(Note(message, warning))
+
+    def complete_trials(self) -> list[TrialRecord]:
+        """Finished trials of the search that can be chosen, finalist repeats left out."""
+        return [
+            record
+            for record in self.store.trials(self.name)
+            if record.state is TrialState.COMPLETE and record.repeats is None
+        ]

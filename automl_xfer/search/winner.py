@@ -1,0 +1,150 @@
+"""Winner: the single best finalist or an ensemble of them, and what it beat."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
+from automl_xfer.evaluation.metrics import mean_log_loss, score
+from automl_xfer.search.finalists import Finalist
+from automl_xfer.search.judging import candidate, read_predictions
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import BaselineResult, Role, TrialRecord, WinnerResult
+
+_ROUNDS = 10
+
+
+@dataclass(frozen=True)
+class Winner:
+    """Finalists with their weights; a single winner is an ensemble of one."""
+
+    members: tuple[tuple[Finalist, float], ...]
+
+    @property
+    def description(self) -> str:
+        """What it is, in one line."""
+        names = [f"{weight:.1f} x {each.trial.description}" for each, weight in self.members]
+        return self.members[0][0].trial.description if len(names) == 1 else " + ".join(names)
+
+
+def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
+    """The best finalist, or the greedy ensemble where it is better on held-out predictions.
+
+    Greedy forward selection with replacement (Caruana et al. 2004) by log-loss, which is less
+    noisy than accuracy on few images; the ensemble must also not lose by the study's metric.
+    """
+    single = Winner(((finalists[0], 1.0),))
+    if not session.has_target_labels or len(finalists) < 2:
+        return single
+    labels, stack = _held_out(session, finalists)
+    weights = greedy_weights(labels, stack)
+    ensemble = np.tensordot(weights, stack, axes=1)
+    metric = session.plan.metric
+    better_loss = mean_log_loss(labels, ensemble) < mean_log_loss(labels, stack[0])
+    if np.count_nonzero(weights) < 2 or not better_loss:
+        return single
+    if score(metric, labels, ensemble) < score(metric, labels, stack[0]):
+        return single
+    members = zip(finalists, weights.tolist(), strict=True)
+    return Winner(tuple((each, weight) for each, weight in members if weight > 0))
+
+
+def greedy_weights(labels: NDArray[np.int64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(M,) weights, sum 1, of models whose probabilities are `stack` (M, N, K)."""
+    chosen: list[int] = []
+    best_loss = np.inf
+    for _ in range(_ROUNDS):
+        totals = stack + stack[chosen].sum(0) if chosen else stack
+        losses = [mean_log_loss(labels, total / (len(chosen) + 1)) for total in totals]
+        pick = int(np.argmin(losses))
+        if losses[pick] >= best_loss - 1e-4:
+            break
+        best_loss = losses[pick]
+        chosen.append(pick)
+    counts = Counter(chosen)
+    return np.array([counts[i] / len(chosen) for i in range(len(stack))], np.float32)
+
+
+def _held_out(
+    session: Session, finalists: list[Finalist]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels (N,) and held-out probabilities (finalists, N, K) on rows that all have."""
+    data = session.prepared.data
+    assert data.target is not None and data.target.labels is not None
+    n, k = len(data.target), data.num_classes
+    stack = np.stack([each.probabilities(n, k) for each in finalists])
+    rows = np.isfinite(stack).all(axis=(0, 2))
+    return data.target.labels[rows], stack[:, rows]
+
+
+def winner_result(session: Session, winner: Winner) -> WinnerResult:
+    """The winner as the study records it."""
+    trials = [each.trial.id for each, _ in winner.members]
+    kind = "single" if len(winner.members) == 1 else "ensemble"
+    seeds = winner.members[0][0].seed_scores if kind == "single" else []
+    if session.has_target_labels:
+        labels, probabilities = winner_held_out(session, winner)
+        value = score(session.plan.metric, labels, probabilities)
+        interval = list(bootstrap_interval(session.plan.metric, labels, probabilities))
+    else:
+        value, interval = winner.members[0][0].score, []
+    return WinnerResult(
+        kind=kind,
+        trials=trials,
+        description=winner.description,
+        score=value,
+        interval=interval,
+        seed_scores=seeds,
+    )
+
+
+def winner_held_out(
+    session: Session, winner: Winner
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels (N,) and the winner's held-out probabilities (N, K)."""
+    labels, stack = _held_out(session, [each for each, _ in winner.members])
+    weights = np.array([weight for _, weight in winner.members], np.float32)
+    return labels, np.tensordot(weights, stack, axes=1)
+
+
+def baseline_results(session: Session, winner: Winner) -> list[BaselineResult]:
+    """Every baseline beside the winner, on the same held-out images."""
+    records = session.store.trials(session.name, Role.BASELINE)
+    latest = {record.baseline: record for record in records}
+    return [_compare(session, winner, record) for record in latest.values()]
+
+
+def _compare(session: Session, winner: Winner, record: TrialRecord) -> BaselineResult:
+    gain = interval = None
+    complete = record.state == "complete"
+    if complete and session.has_target_labels:
+        gain, interval = _paired_gain(session, winner, record)
+    return BaselineResult(
+        name=record.baseline or record.description,
+        trial=record.id,
+        score=record.score if complete else None,
+        failure=None if complete else record.failure_message or record.state.value,
+        gain=gain,
+        gain_interval=interval,
+    )
+
+
+def _paired_gain(
+    session: Session, winner: Winner, record: TrialRecord
+) -> tuple[float, list[float]]:
+    labels, stack = _held_out(session, [*(each for each, _ in winner.members), Finalist(record)])
+    weights = np.array([weight for _, weight in winner.members], np.float32)
+    ours, theirs = np.tensordot(weights, stack[:-1], axes=1), stack[-1]
+    metric = session.plan.metric
+    gain = score(metric, labels, ours) - score(metric, labels, theirs)
+    return gain, list(paired_interval(metric, labels, ours, theirs))
+
+
+def agreement_with_source_only(session: Session, winner: Winner, reference: TrialRecord) -> float:
+    """Share of unlabelled target images on which winner and source-only agree."""
+    ours = candidate(session, winner.members[0][0].trial).target.argmax(1)
+    theirs = read_predictions(reference).unlabelled
+    assert theirs is not None
+    return float(np.mean(ours == theirs.argmax(1)))
