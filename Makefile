@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint ci
+.PHONY: help install demo test lint lint-code lint-format lint-types lint-contracts ci
 
 help:
 	@echo "make demo   search on handwritten digits; needs no download, minutes on 2 cores"
@@ -22,10 +22,18 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed-dev
+lint: lint-code lint-format lint-types lint-contracts
+
+lint-code: $(VENV)/.installed-dev
 	$(BIN)/ruff check
+
+lint-format: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
+
+lint-types: $(VENV)/.installed-dev
 	$(BIN)/mypy automl_xfer
+
+lint-contracts: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 ci:
