@@ -65,9 +65,9 @@ def run(*arguments, folder):
 def test_list_has_a_row_for_each_component_and_warns_of_what_was_left_out(folder):
     result = run("list", folder=folder)
     assert result.exit_code == 0
-    [row] = [line for line in result.stdout.splitlines() if line.split()[:2] == ["head", "centred"]]
-    assert "local:mine 3.4" in row
-    [row] = [line for line in result.stdout.splitlines() if line.startswith("alignment centred ")]
+    rows = {tuple(line.split()[:2]): line for line in result.stdout.splitlines()}
+    assert "local:mine 3.4" in rows["head", "centred"]
+    row = rows["alignment", "centred"]
     assert "weight, mode" in row
     assert "trace" not in row
     assert "frozen, source" in row

@@ -162,13 +162,13 @@ def space(choices=None, facts=FACTS, backbones=(SMALL, SCRATCH)) -> Space:
     return Space(CLASSES, backbones, facts, choices or {})
 
 
-def draws(made: Space, n: int, seed: int = 0) -> list[tuple[Strategy, optuna.trial.FrozenTrial]]:
+def draws(made: Space, n: int, seed: int = 0) -> list[tuple[Strategy, optuna.Trial]]:
     """`n` random draws with what was drawn."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     found = []
     for _ in range(n):
         trial = study.ask()
-        found.append((made.suggest(trial), study.trials[trial.number]))
+        found.append((made.suggest(trial), trial))
     return found
 
 
