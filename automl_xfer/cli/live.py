@@ -24,21 +24,20 @@ def make_view(
     quiet: bool = False,
     verbose: bool = False,
     deadline_seconds: float | None = None,
-    percent: bool = True,
 ) -> "LiveView | PlainLines":
     """The view that suits `console`: both kinds are context managers and event listeners.
 
-    `quiet` leaves warnings only, `verbose` tells every trial. `percent` is False where scores are
-    no fraction of anything, as the validators' without target labels.
+    `quiet` leaves warnings only, `verbose` tells every trial.
     """
     live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
     if live and not quiet:
-        return LiveView(
-            console, verbose=verbose, deadline_seconds=deadline_seconds, percent=percent
-        )
-    return PlainLines(
-        console, quiet=quiet, verbose=verbose, deadline_seconds=deadline_seconds, percent=percent
-    )
+        return LiveView(console, verbose=verbose, deadline_seconds=deadline_seconds)
+    return PlainLines(console, quiet=quiet, verbose=verbose, deadline_seconds=deadline_seconds)
+
+
+def _is_percentage(event: TrialFinished) -> bool:
+    """Whether the scores are fractions: without target labels they are not, nor have intervals."""
+    return event.best_interval is not None
 
 
 class PlainLines:
@@ -51,14 +50,13 @@ class PlainLines:
         quiet: bool = False,
         verbose: bool = False,
         deadline_seconds: float | None = None,
-        percent: bool = True,
         every: int = 10,
     ) -> None:
         self._console = console
         self._quiet = quiet
         self._verbose = verbose
         self._clock = _Clock(deadline_seconds)
-        self._percent = percent
+        self._percent = False
         self._every = every
         self._done = 0
         self._best: int | None = None
@@ -91,6 +89,7 @@ class PlainLines:
     def _finished(self, event: TrialFinished) -> None:
         self._done += 1
         record, best = event.record, event.best
+        self._percent = _is_percentage(event)
         if best is not None and best.id == record.id and best.id != self._best:
             self._best = best.id
             interval = _interval(event.best_interval, self._percent)
@@ -123,12 +122,11 @@ class LiveView:
         *,
         verbose: bool = False,
         deadline_seconds: float | None = None,
-        percent: bool = True,
     ) -> None:
         self._console = console
         self._verbose = verbose
         self._clock = _Clock(deadline_seconds)
-        self._percent = percent
+        self._percent = False
         self._lock = threading.Lock()
         self._phase = PhaseStarted("starting")
         self._now: TrialStarted | None = None
@@ -175,7 +173,8 @@ class LiveView:
                 self._now = None
                 self._done += 1
                 self._last.appendleft(record)
-                self._best = event if best is not None else self._best
+                if best is not None:
+                    self._best, self._percent = event, _is_percentage(event)
 
     def render(self) -> RenderableType:
         """The view at this moment."""

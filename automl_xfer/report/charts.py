@@ -209,5 +209,5 @@ def _utc(time: datetime) -> datetime:
 
 def _labels(axis: Scale, wording: ScoreWording) -> tuple[tuple[float, str], ...]:
     if wording.percent:
-        return tuple((axis.at(tick), f"{100 * tick:g} %") for tick in axis.ticks)
+        return tuple((axis.at(tick), f"{100 * tick:g}\u00a0%") for tick in axis.ticks)
     return tuple((axis.at(tick), f"{tick:g}") for tick in axis.ticks)

@@ -7,7 +7,13 @@ from typing import Literal
 
 from automl_xfer.report.axes import choice
 from automl_xfer.report.leaderboard import finite_score, leaders
-from automl_xfer.report.wording import ScoreWording, is_interval, plural, verdict
+from automl_xfer.report.wording import (
+    ScoreWording,
+    has_target_labels,
+    is_interval,
+    plural,
+    verdict,
+)
 from automl_xfer.study.records import (
     BaselineResult,
     StudyRecord,
@@ -33,6 +39,8 @@ def headline(study: StudyRecord, trials: Sequence[TrialRecord], wording: ScoreWo
     winner = (study.result or {}).get("winner")
     if winner is None:
         return _without_winner(trials, wording)
+    if not has_target_labels(study):
+        return Headline(_without_labels(study, trials), winner["description"], "even")
     sentence, tone = _outcome(winner, (study.result or {}).get("baselines", []), wording)
     return Headline(sentence, winner["description"], tone)
 
@@ -40,7 +48,12 @@ def headline(study: StudyRecord, trials: Sequence[TrialRecord], wording: ScoreWo
 def alignment_sentence(
     study: StudyRecord, trials: Sequence[TrialRecord], wording: ScoreWording
 ) -> str | None:
-    """Whether alignment helped, where strategies with and without it were both scored."""
+    """Whether alignment helped, where strategies with and without it were both scored.
+
+    None without target labels: validators do not measure that.
+    """
+    if not has_target_labels(study):
+        return None
     names = {t.id: choice(t, "alignment") for t in trials}
     ranked = leaders(trials)
     plain = next((t for t in ranked if names[t.id] == "none"), None)
@@ -71,7 +84,7 @@ def is_winner(baseline: BaselineResult, winner: WinnerResult) -> bool:
 def _outcome(
     winner: WinnerResult, baselines: Sequence[BaselineResult], wording: ScoreWording
 ) -> tuple[str, Tone]:
-    score = _score_with_interval(winner, wording)
+    score = wording.score_with_interval(winner["score"], winner["interval"])
     if own := next((b for b in baselines if is_winner(b, winner)), None):
         return f"Nothing beat the {own['name']} baseline: it wins with {score}.", "even"
     rival = strongest(baselines)
@@ -80,7 +93,7 @@ def _outcome(
     against = f"the best baseline, {rival['name']} ({wording.score(rival['score'])})"
     gain = wording.gain(rival["gain"])
     if is_interval(rival["gain_interval"]):
-        gain += f", 95 % interval {wording.gain_interval(rival['gain_interval'])}"
+        gain += f", 95\u00a0% interval {wording.gain_interval(rival['gain_interval'])}"
     match verdict(rival["gain_interval"]):
         case "better":
             return f"The winner scores {score} and beats {against}: {gain}.", "better"
@@ -94,11 +107,15 @@ def _outcome(
             return f"The winner scores {score}, {told} {against}: {gain}.", "even"
 
 
-def _score_with_interval(winner: WinnerResult, wording: ScoreWording) -> str:
-    score = wording.score(winner["score"])
-    if not is_interval(winner["interval"]):
-        return score
-    return f"{score} (95 % interval {wording.interval(winner['interval'])})"
+def _without_labels(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    chosen = f"validators chose the winner out of {plural(len(leaders(trials)), 'complete trial')}"
+    test = (study.result or {}).get("test")
+    if test is None or study.metric not in test["scores"]:
+        return f"Without target labels, {chosen}; how much it gains can't be measured."
+    score = ScoreWording(percent=True).score_with_interval(
+        test["scores"][study.metric], test["interval"]
+    )
+    return f"Without target labels, {chosen}; on the test split it scores {score}."
 
 
 def _without_winner(trials: Sequence[TrialRecord], wording: ScoreWording) -> Headline:

@@ -1,5 +1,6 @@
 """How to run a study again: the command, the versions, the seed and the data's digest."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -9,15 +10,15 @@ from typing import Any
 from automl_xfer.study.records import StudyRecord
 
 _PACKAGES = ("torch", "timm", "optuna", "scikit-learn", "numpy", "pillow")
+_FLAGS = {"disabled_plugins": "--disable-plugin"}
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/\s]*(?=@)|(password=)[^&\s]*", re.IGNORECASE)
 
 
 def command_line(study: StudyRecord) -> str:
     """The search command, one option a line; options that were left at nothing are left out.
 
-    `study.options["command"]`, where it is kept, is the command itself.
+    A password in a storage URL is replaced by dots: a report is made to be shown.
     """
-    if command := study.options.get("command"):
-        return command if isinstance(command, str) else shlex.join(map(str, command))
     options = {"study": study.name, "seed": study.seed} | dict(study.options)
     return " \\\n  ".join(["automl-xfer search", *_arguments(options)])
 
@@ -35,7 +36,7 @@ def versions(study: StudyRecord) -> dict[str, str]:
 
 def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
     for key, value in options.items():
-        flag = "--" + str(key).replace("_", "-")
+        flag = _FLAGS.get(key, "--" + key.replace("_", "-"))
         if value is None or value is False or value == "":
             continue
         if value is True:
@@ -43,10 +44,15 @@ def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
         elif isinstance(value, Mapping):  # choices by axis: --alignment none,coral
             yield from _arguments({axis: _joined(chosen) for axis, chosen in value.items()})
         elif isinstance(value, list | tuple):
-            yield from (f"{flag} {shlex.quote(str(item))}" for item in value)
+            yield from (f"{flag} {_quoted(item)}" for item in value)
         else:
-            yield f"{flag} {shlex.quote(str(value))}"
+            yield f"{flag} {_quoted(value)}"
 
 
 def _joined(chosen: Any) -> Any:
     return ",".join(map(str, chosen)) if isinstance(chosen, list | tuple) else chosen
+
+
+def _quoted(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return shlex.quote(_PASSWORD.sub(r"\1\2...", text))

@@ -17,16 +17,21 @@ class ScoreWording:
     percent: bool
 
     def score(self, value: float | None) -> str:
-        """`76.0 %`, `0.760`, or a dash for a missing or non-finite value."""
+        """`76.0 %`, `0.760`, or a dash for a missing or non-finite value."""
         if value is None or not math.isfinite(value):
             return "–"
-        return _signed(f"{100 * value:.1f} %" if self.percent else f"{value:.3f}")
+        return _signed(f"{100 * value:.1f}\u00a0%" if self.percent else f"{value:.3f}")
+
+    def score_with_interval(self, value: float, ends: Sequence[float] | None) -> str:
+        """`76.0 % (95 % interval 71.2 to 80.1)`, or the score alone."""
+        interval = self.interval(ends)
+        return self.score(value) + (f" (95\u00a0% interval {interval})" if interval else "")
 
     def gain(self, value: float | None) -> str:
         """`+5.1 points` or `+0.051`."""
         if value is None or not math.isfinite(value):
             return "–"
-        return _signed(f"{100 * value:+.1f} points" if self.percent else f"{value:+.3f}")
+        return _signed(f"{100 * value:+.1f}\u00a0points" if self.percent else f"{value:+.3f}")
 
     def interval(self, ends: Sequence[float] | None) -> str:
         """`71.2 to 80.1`, without a unit; empty when there is no interval."""

@@ -96,18 +96,19 @@ def _environment() -> Environment:
 def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
     result: StudyResult = {**_EMPTY, **(study.result or {})}
     wording = score_wording(study, trials)
+    labelled = has_target_labels(study)
     winner, baselines = result.get("winner"), result.get("baselines", [])
     return {
         "study": study,
         "result": result,
         "words": wording,
         "test_words": ScoreWording(percent=True),
-        "labelled": has_target_labels(study),
+        "labelled": labelled,
         "headline": headline(study, trials, wording),
         "notes": _notes(study, trials, wording),
         "winner": winner,
         "states": Counter(str(trial.state) for trial in trials),
-        "score_chart": score_chart(winner, baselines, wording) if winner else None,
+        "score_chart": score_chart(winner, baselines, wording) if winner and labelled else None,
         "baselines": [_baseline_row(b, winner, wording) for b in baselines],
         "timeline": timeline(trials, wording),
         "axes": axis_effects(trials),
@@ -135,9 +136,11 @@ def _baseline_row(
     baseline: BaselineResult, winner: WinnerResult | None, wording: ScoreWording
 ) -> BaselineRow:
     if baseline["score"] is None:
-        words = f"failed: {baseline['failure']}" if baseline["failure"] else "not run"
+        words = f"not scored: {baseline['failure']}" if baseline["failure"] else "not run"
     elif winner and is_winner(baseline, winner):
-        words = "is the winner"
+        words = "this baseline"
+    elif baseline["gain"] is None:
+        words = "not measurable"
     else:
         words = verdict(baseline["gain_interval"])
     return BaselineRow(

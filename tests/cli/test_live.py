@@ -69,7 +69,7 @@ def test_plain_lines_tell_phases_bests_failures_and_a_heartbeat() -> None:
         view(TrialStarted(1, first.description))
         view(TrialFinished(first, first, (0.65, 0.75)))
         view(TrialFinished(second, first, (0.65, 0.75)))
-        view(TrialFinished(failed(3), first))
+        view(TrialFinished(failed(3), first, (0.65, 0.75)))
     lines = text(console).splitlines()
     assert [line.split("] ", 1)[1] for line in lines[:3]] == [
         "search: until 10:00",
@@ -97,7 +97,7 @@ def test_quiet_leaves_warnings_only_and_verbose_tells_every_trial() -> None:
 def test_scores_without_labels_are_no_percentages() -> None:
     console = piped()
     best = record(1, score=0.812)
-    PlainLines(console, percent=False)(TrialFinished(best, best))
+    PlainLines(console)(TrialFinished(best, best))
     assert "new best 0.812" in text(console)
 
 

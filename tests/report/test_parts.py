@@ -107,6 +107,8 @@ def test_the_command_is_quoted_for_the_shell() -> None:
             "target": "a'b",
             "source": ["x", "y z"],
             "trials": None,
+            "time_limit": 600.0,
+            "disabled_plugins": ["slow"],
             "choices": {"alignment": ["none", "coral"]},
         },
     )
@@ -117,10 +119,23 @@ def test_the_command_is_quoted_for_the_shell() -> None:
         "--target 'a'\"'\"'b'",
         "--source x",
         "--source 'y z'",
+        "--time-limit 600",
+        "--disable-plugin slow",
         "--alignment none,coral",
     ]
-    kept = make_study(options={"command": ["automl-xfer", "search", "--target", "a b"]})
-    assert command_line(kept) == "automl-xfer search --target 'a b'"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@db/x",
+        "postgresql://me:s3@cret@db/x",
+        "postgresql://db/x?password=s3cret",
+    ],
+)
+def test_a_password_never_reaches_the_report(url: str) -> None:
+    command = command_line(make_study(options={"storage": url}))
+    assert "cret" not in command and "postgresql://" in command and "db/x" in command
 
 
 def test_versions_name_what_was_recorded() -> None:

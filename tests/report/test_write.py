@@ -122,6 +122,22 @@ def test_a_study_in_which_all_failed_has_a_report(tmp_path: Path) -> None:
     assert html.count("dann needs a source") == 3
 
 
+def test_without_target_labels_nothing_is_called_a_gain(
+    study_and_trials: Study, tmp_path: Path
+) -> None:
+    study, trials = study_and_trials
+    result = dict(study.result or {})
+    result["baselines"] = [b | {"gain": None, "gain_interval": None} for b in result["baselines"]]
+    result["winner"] = result["winner"] | {"interval": [], "seed_scores": []}
+    facts = study.facts | {"n_train": 0, "n_val": 0}
+    study = replace(study, facts=facts, result=result)
+    html = page(write_report(study, trials, tmp_path / "report.html"))
+    assert "Without target labels, validators chose the winner out of 31 complete trials" in html
+    assert "on the test split it scores 74.2\u00a0% (95\u00a0% interval 68.4 to 80.1)" in html
+    assert html.count("not measurable") == 4
+    assert "lignment did not help" not in html and "+0.1" not in html
+
+
 def test_a_baseline_that_failed_and_one_that_won(study_and_trials: Study, tmp_path: Path) -> None:
     study, trials = study_and_trials
     result = dict(study.result or {})
@@ -130,8 +146,8 @@ def test_a_baseline_that_failed_and_one_that_won(study_and_trials: Study, tmp_pa
     second["trial"] = result["winner"]["trials"][0]
     result |= {"baselines": [first, second], "test": None}
     html = page(write_report(replace(study, result=result), trials, tmp_path / "report.html"))
-    assert "failed: out-of-memory" in html
-    assert "is the winner" in html and "Nothing beat the linear-probe baseline" in html
+    assert "not scored: out-of-memory" in html
+    assert "this baseline" in html and "Nothing beat the linear-probe baseline" in html
     assert 'id="test"' not in html
 
 
