@@ -25,10 +25,12 @@ class Head(Component):
         labels: Tensor,
         num_classes: int,
         sample_weight: Tensor | None = None,
+        groups: Tensor | None = None,
     ) -> nn.Module | None:
         """The module `build` would make, fitted without gradient steps on the backbone.
 
-        Shapes: features (N, D) float, labels (N,) int64, weights (N,). A class without a sample
-        gets the lowest score. None: this head has no closed form.
+        Shapes: features (N, D) float, labels (N,) int64, weights (N,), groups (N,) int64. A class
+        without a sample gets the lowest score. Samples of one group (an image and its mirror
+        image) must not be parted by an inner split. None: this head has no closed form.
         """
         return None

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from automl_xfer.components import AlignmentMethod, Batch, Float
 
 from .moments import covariance
+from .precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class _CoralLoss(nn.Module):
         return self.weight * coral_distance(source.features, target.features)
 
 
+@full_precision
 def coral_distance(source: Tensor, target: Tensor) -> Tensor:
     """‖C_s − C_t‖²_F / (4 d²) of (N, d) and (M, d) features."""
     difference = covariance(source) - covariance(target)

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from automl_xfer.components import AlignmentMethod, Batch, Float
 
+from .precision import full_precision
+
 SCALES = (0.125, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -36,9 +38,14 @@ class _MmdLoss(nn.Module):
         self.weight = weight
 
     def forward(self, source: Batch, target: Batch, progress: float) -> Tensor:
-        mean_distance = mean_squared_distance(source.features.detach(), target.features.detach())
-        variances = [scale * mean_distance for scale in SCALES]
-        return self.weight * squared_mmd(source.features, target.features, variances)
+        return self.weight * multi_kernel_mmd(source.features, target.features)
+
+
+@full_precision
+def multi_kernel_mmd(source: Tensor, target: Tensor) -> Tensor:
+    """MMD² of (N, D) and (M, D) features with the bandwidths of their joint batch."""
+    mean_distance = mean_squared_distance(source.detach(), target.detach())
+    return squared_mmd(source, target, [scale * mean_distance for scale in SCALES])
 
 
 def mean_squared_distance(source: Tensor, target: Tensor) -> Tensor:
@@ -69,4 +76,5 @@ def _kernel(left: Tensor, right: Tensor, variances: list[Tensor]) -> Tensor:
 
 
 def _squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    return (left[:, None] - right[None]).square().sum(2)
+    lengths = left.square().sum(1)[:, None] + right.square().sum(1)[None]
+    return (lengths - 2 * left @ right.T).clamp_min(0)

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from automl_xfer.components import Choice, Float, Head
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-MAX_TUNING_SAMPLES = 1500
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+FOLDS = 3
+MAX_TUNING_GROUPS = 1000
 ABSENT_SCORE = -1e4
 
 
@@ -25,14 +27,14 @@ class LogisticRegressionHead(Head):
 
     Minimises ½‖W‖² + C Σ_i w_i CE(W z_i + b, y_i) with z = (x − mean)/std, and folds the
     standardisation into one linear layer. With `cross_validate`, C is the one of `STRENGTHS` with
-    the smallest log loss in stratified 3-fold cross-validation, where every class that is there
-    has two samples; else C is `strength`.
+    the smallest log loss in stratified 3-fold cross-validation (on at most 1,000 groups), where
+    every class that is there has two groups; else C is `strength`.
     """
 
     name = "logistic-regression"
     provides = frozenset({"closed-form"})
 
-    strength: float = Float(1e-2, low=1e-4, high=1e2, log=True)
+    strength: float = Float(1e-2, low=1e-5, high=1e1, log=True)
     cross_validate: bool = Choice(True, (True, False))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
@@ -44,57 +46,81 @@ class LogisticRegressionHead(Head):
         labels: Tensor,
         num_classes: int,
         sample_weight: Tensor | None = None,
+        groups: Tensor | None = None,
     ) -> nn.Module:
-        x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
+        x = features.detach().double().cpu().numpy()
+        present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
+        group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
         mean, std = x.mean(0), x.std(0)
         std[std < 1e-6 * max(std.max(), 1e-12)] = np.inf  # a constant feature says nothing
-        present, y = np.unique(y, return_inverse=True)
-        rows, bias = self._solve((x - mean) / std, y, weight)
-        rows = rows / std
+        rows, bias = self._solve((x - mean) / std, y, weight, group)
         coefficients = np.zeros((num_classes, x.shape[1]))
         intercepts = np.full(num_classes, ABSENT_SCORE)
-        coefficients[present], intercepts[present] = rows, bias - rows @ mean
+        coefficients[present] = rows / std
+        intercepts[present] = bias - coefficients[present] @ mean
         return _linear(coefficients, intercepts).to(features.device)
 
-    def _solve(self, z: Array, y: NDArray[np.int64], weight: Array) -> tuple[Array, Array]:
+    def _solve(self, z: Array, y: Labels, weight: Array, group: Labels) -> tuple[Array, Array]:
         """Coefficients (K, D) and intercepts (K,) of the K classes that are there."""
         if y.max() == 0:
             return np.zeros((1, z.shape[1])), np.zeros(1)
-        rotated, basis = _row_space(z)
+        z, basis = _row_space(z)
         strength = self.strength
-        if self.cross_validate and np.bincount(y).min() >= 2:
-            strength = _best_strength(rotated, y, weight)
-        model = _regression(strength).fit(rotated, y, weight)
+        if self.cross_validate:
+            strength = _best_strength(z, y, weight, group) or self.strength
+        model = _regression().set_params(C=strength).fit(z, y, weight)
         rows, bias = model.coef_, model.intercept_
         if len(rows) == 1:  # scikit-learn gives two classes one row: the difference of the two
             rows, bias = np.vstack([-rows, rows]) / 2, np.append(-bias, bias) / 2
-        return rows @ basis, bias
+        return (rows if basis is None else rows @ basis), bias
 
 
-def _row_space(z: Array) -> tuple[Array, Array]:
-    """Coordinates of few samples in the space they span: the penalty keeps the optimum there."""
+def _row_space(z: Array) -> tuple[Array, Array | None]:
+    """Few samples in coordinates of the space they span: the penalty keeps the optimum there."""
     if len(z) >= z.shape[1]:
-        return z, np.eye(z.shape[1])
+        return z, None
     left, scale, basis = np.linalg.svd(z, full_matrices=False)
     return left * scale, basis
 
 
-def _best_strength(z: Array, y: NDArray[np.int64], weight: Array) -> float:
-    losses = np.zeros(len(STRENGTHS))
-    folds = StratifiedKFold(min(3, int(np.bincount(y).min())), shuffle=True, random_state=0)
-    for train, test in folds.split(z, y):
-        losses += [_held_out_loss(strength, z, y, weight, train, test) for strength in STRENGTHS]
-    return STRENGTHS[int(losses.argmin())]
+def _best_strength(z: Array, y: Labels, weight: Array, group: Labels) -> float | None:
+    """The C with the smallest held-out log loss; None where a class has a single group."""
+    _, first, member = np.unique(group, return_index=True, return_inverse=True)
+    fewest = int(np.bincount(y[first]).min())
+    if fewest < 2:
+        return None
+    used = _tuning_groups(y[first])
+    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
+    parts = [
+        (np.isin(member, used[train]), np.isin(member, used[test]))
+        for train, test in folds.split(used, y[first][used])
+    ]
+    models = [_regression(tol=1e-3) for _ in parts]
+    best, best_loss = STRENGTHS[0], np.inf
+    for strength in STRENGTHS:  # upwards: each fit starts from the one before
+        loss = 0.0
+        for model, (fitted, held_out) in zip(models, parts, strict=True):
+            model.set_params(C=strength).fit(z[fitted], y[fitted], weight[fitted])
+            predicted = model.predict_proba(z[held_out])
+            loss += log_loss(y[held_out], predicted, sample_weight=weight[held_out])
+        if loss > best_loss:  # one valley: what follows is worse, and slow
+            break
+        best, best_loss = strength, loss
+    return best
 
 
-def _held_out_loss(strength, z, y, weight, train, test) -> float:
-    model = _regression(strength).fit(z[train], y[train], weight[train])
-    return log_loss(y[test], model.predict_proba(z[test]), sample_weight=weight[test])
+def _tuning_groups(labels: Labels) -> Labels:
+    """Random groups, as many of each class as fit in `MAX_TUNING_GROUPS`; at least two."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    share = max(MAX_TUNING_GROUPS // (labels.max() + 1), 2)
+    return np.sort(
+        np.concatenate([order[labels[order] == k][:share] for k in range(labels.max() + 1)])
+    )
 
 
-def _regression(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=500, tol=1e-4)
+def _regression(tol: float = 1e-4) -> LogisticRegression:
+    return LogisticRegression(max_iter=300, tol=tol, warm_start=True)
 
 
 def _linear(coefficients: Array, intercepts: Array) -> nn.Linear:

@@ -34,6 +34,7 @@ class NearestClassMean(Head):
         labels: Tensor,
         num_classes: int,
         sample_weight: Tensor | None = None,
+        groups: Tensor | None = None,
     ) -> nn.Module:
         features = features.detach().float()
         weight = features.new_ones(len(features)) if sample_weight is None else sample_weight

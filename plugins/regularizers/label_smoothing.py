@@ -24,5 +24,5 @@ class LabelSmoothing(Regularizer):
         return self._term
 
     def _term(self, batch: Batch) -> Tensor:
-        surprise = -batch.logits.float().log_softmax(1)
+        surprise = -batch.logits.log_softmax(1)
         return self.epsilon * (surprise.mean(1) - (batch.labels * surprise).sum(1)).mean()
