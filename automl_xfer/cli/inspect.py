@@ -69,7 +69,9 @@ def _counts(report: "HealthReport") -> Table:
     for label in labels:
         table.add_row(Text(label), *_numbers(cells.get((label, column), 0) for column in columns))
     if any(label is None for label, _ in cells):
-        table.add_row("(no label)", *_numbers(cells.get((None, column), 0) for column in columns))
+        table.add_row(
+            "(labels not used)", *_numbers(cells.get((None, column), 0) for column in columns)
+        )
     table.add_section()
     totals = (sum(n for (_, own), n in cells.items() if own == column) for column in columns)
     table.add_row("all", *_numbers(totals))

@@ -2,6 +2,9 @@
 
 import io
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,17 @@ class UnreadableImageError(DataError):
 
     def __reduce__(self) -> tuple[type["UnreadableImageError"], tuple[object, str]]:
         return type(self), (self.path, self.reason)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keep Pillow's warnings about odd metadata from the user; defects are still errors.
+
+    Enter it around a whole pool, not in its threads: Python's warning filters are global.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def decode_image(path: Path, *, at_least: int | None = None) -> Image.Image:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_DISTANCE = 4
+MAX_DISTANCE = 6
 """Largest Hamming distance of two 64-bit perceptual hashes of near duplicates."""
 
-MAX_DIFFERENCE = 6.0
+MAX_DIFFERENCE = 5.0
 """Largest mean absolute difference of their thumbnails, of 255: the hash alone also matches
 different pictures on plain backgrounds."""
 
@@ -29,7 +29,7 @@ def exact_groups(digests: Sequence[str]) -> list[list[int]]:
 def near_pairs(thumbnails: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Pairs i < j of thumbnails (N, S, S, 3) that show the same picture.
 
-    Two hashes that differ in at most 4 of 64 bits agree in at least one of 5 bands, so only
+    Two hashes that differ in at most 6 of 64 bits agree in at least one of 7 bands, so only
     images that share a band are compared: near linear in N.
     """
     hashes = perceptual_hashes(thumbnails)

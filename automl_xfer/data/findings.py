@@ -84,9 +84,9 @@ def _leaks(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "near-test-leak",
-            f"Found {counted(_test_images(near), 'test image')} hardly to be told from an image used "
-            f"in training, for instance {_group_example(near[0])}: the test score may be too high; "
-            f"look at them and take one of each out.",
+            f"Found {counted(_test_images(near), 'test image')} hardly to be told from an image "
+            f"used in training, for instance {_group_example(near[0])}: the test score may be too "
+            f"high; look at them and take one of each out.",
             _givens(entry for group in near for entry in group),
         )
 

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from automl_xfer.data.decode import UnreadableImageError, decode_bytes, read_image_bytes
+from automl_xfer.data.decode import (
+    UnreadableImageError,
+    decode_bytes,
+    quiet_pillow,
+    read_image_bytes,
+)
 
 THUMBNAIL = 16
 
@@ -43,7 +48,7 @@ def take_fingerprints(
     """Fingerprint or defect of every distinct path; each file is read and decoded once."""
     distinct = list(dict.fromkeys(paths))
     found: dict[Path, Fingerprint | UnreadableImageError] = {}
-    with ThreadPoolExecutor(workers) as pool:
+    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
         for path, result in zip(distinct, pool.map(_fingerprint, distinct), strict=True):
             found[path] = result
             if progress:
@@ -58,7 +63,7 @@ def _fingerprint(path: Path) -> Fingerprint | UnreadableImageError:
         width, height = _true_size(data, image)
     except UnreadableImageError as error:
         return error
-    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     return Fingerprint(hashlib.sha256(data).hexdigest(), width, height, np.asarray(small))
 
 

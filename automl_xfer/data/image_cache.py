@@ -1,6 +1,7 @@
 """ImageCache: every image decoded and resized once, for all trials, workers and later runs."""
 
 import hashlib
+import math
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from automl_xfer.data.decode import (
     DECODER_VERSION,
     UnreadableImageError,
     decode_bytes,
+    quiet_pillow,
     read_image_bytes,
 )
 from automl_xfer.data.image_set import ImageSet
@@ -70,36 +72,35 @@ class ImageCache:
             raise DataError("There is no image to load: give at least one path.")
         if labels is not None and len(labels) != len(paths):
             raise ValueError(f"{len(labels)} labels for {len(paths)} images")
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with quiet_pillow(), ThreadPoolExecutor(_THREADS) as pool:
             contents = _digests(pool, paths, digests or {})
             key = _key(contents, size)
             file = self.directory / f"{key}.npy"
             if not _is_whole(file, (len(paths), size, size, 3)):
-                pixels = pool.map(
-                    lambda path, content: _pixels(path, content, size), paths, contents
-                )
-                self._publish(file, _reported(pixels, len(paths), progress), len(paths), size)
+                pixels = _decoded(pool, paths, contents, size, progress)
+                self._publish(file, pixels, (len(paths), size, size, 3))
         if progress:
             progress(len(paths), len(paths))
         return ImageSet(file, key, labels)
 
     def _publish(
-        self, file: Path, pixels: Iterable[NDArray[np.uint8]], number: int, size: int
+        self, file: Path, pixels: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]
     ) -> None:
         """Write beside the final place, then rename: readers see all of it or nothing."""
         unfinished = file.with_name(f".{file.stem}.{uuid.uuid4().hex}.tmp")
         try:
-            self._make_room(number * size * size * 3)
-            _write(unfinished, pixels, (number, size, size, 3))
-            unfinished.replace(file)
+            self._make_room(math.prod(shape))
+            try:
+                _write(unfinished, pixels, shape)
+                unfinished.replace(file)
+            finally:
+                unfinished.unlink(missing_ok=True)
             _flush_folder(self.directory)
         except OSError as error:
             raise DataError(
                 f"Cannot write the image cache in {self.directory} ({error.strerror or error}): "
                 f"free some space or choose another folder."
             ) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
 
     def _make_room(self, needed: int) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -144,13 +145,19 @@ def _pixels(path: Path, content: str, size: int) -> NDArray[np.uint8]:
     return resize_image(decode_bytes(data, path, at_least=2 * size), size)
 
 
-def _reported(
-    pixels: Iterable[NDArray[np.uint8]], number: int, progress: Progress | None
+def _decoded(
+    pool: ThreadPoolExecutor,
+    paths: Sequence[Path],
+    contents: Sequence[str],
+    size: int,
+    progress: Progress | None,
 ) -> Iterator[NDArray[np.uint8]]:
+    """Pixels in order. A generator, so that nothing is decoded before there is room for it."""
+    pixels = pool.map(lambda path, content: _pixels(path, content, size), paths, contents)
     for done, image in enumerate(pixels, start=1):
         yield image
-        if progress and done < number:
-            progress(done, number)
+        if progress and done < len(paths):
+            progress(done, len(paths))
 
 
 def _write(file: Path, pixels: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> None:
