@@ -22,7 +22,8 @@ MAX_FILE_BYTES = 1_000_000_000
 
 _DEFECTS: tuple[type[Exception], ...] = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError),
-    *(IndexError, KeyError, OverflowError, struct.error),
+    *(IndexError, KeyError, OverflowError, ZeroDivisionError, RuntimeError, MemoryError),
+    *(AssertionError, struct.error),
 )
 """What Pillow's decoders raise on broken files."""
 

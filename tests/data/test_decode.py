@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from automl_xfer.data import UnreadableImageError, decode_image
-from automl_xfer.data.decode import MAX_PIXELS, quiet_pillow
+from automl_xfer.data.decode import MAX_PIXELS, decode_bytes, quiet_pillow
 
 
 @pytest.fixture
@@ -128,6 +128,23 @@ def test_defects_have_names(tmp_path, content, reason):
         decode_image(path)
     assert reason in caught.value.reason
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+def test_any_damage_is_an_image_or_a_named_defect(kind):
+    random = np.random.default_rng(0)
+    good = encoded(kind)
+    outcomes = set()
+    for attempt in range(60):
+        bad = bytearray(good)
+        for place in random.integers(0, len(bad) if attempt % 2 else 120, 6):
+            bad[place] = random.integers(0, 256)
+        try:
+            with quiet_pillow():
+                outcomes.add(decode_bytes(bytes(bad), "x", at_least=8).mode)
+        except UnreadableImageError as defect:
+            outcomes.add(bool(defect.reason))
+    assert outcomes <= {"RGB", True} and True in outcomes
 
 
 def test_the_pixel_limit_is_ours_alone(saved, monkeypatch):
