@@ -56,9 +56,7 @@ def validator_scores(
     return np.array(
         [
             [
-                validator.score(
-                    UnlabelledPredictions(c.target, c.source, c.source_labels, pool)
-                )
+                validator.score(UnlabelledPredictions(c.target, c.source, c.source_labels, pool))
                 for validator in validators
             ]
             for c in candidates

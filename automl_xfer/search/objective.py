@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import optuna
 
@@ -20,6 +19,7 @@ from automl_xfer.search.plan import Plan
 from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
 from automl_xfer.search.session import Session
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
+from automl_xfer.search.trial_note import annotate
 from automl_xfer.space.choosing import name_of
 from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
@@ -38,6 +38,8 @@ class TrialFailedError(AutomlXferError):
 def objective(session: Session, trial: optuna.Trial) -> float:
     """Draw, run and record one strategy; what Optuna optimises."""
     strategy = session.space.suggest(trial)
+    if session.removed & set(component_keys(strategy)):
+        raise optuna.TrialPruned
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     record = new_record(session, strategy, role, session.options.seed)
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
@@ -49,6 +51,7 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     record = execute(
         session, strategy, record, session.plan, session.deadline.left(SEARCH_SHARE), report
     )
+    annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
     if record.state is not TrialState.COMPLETE or record.score is None:
@@ -207,23 +210,29 @@ def drop_failing_components(session: Session) -> None:
         if record.state is TrialState.RUNNING or record.failure_kind in _NOBODYS_FAULT:
             continue
         failed = record.state is TrialState.FAILED
-        for key in _component_keys(session, record.strategy):
+        for key in component_keys(Strategy.from_dict(record.strategy, session.catalog.classes)):
             streaks[key] = streaks[key] + 1 if failed else 0
             successes[key] += not failed
     suspects = [key for key, strikes in streaks.items() if strikes >= _STRIKES]
-    suspects = [key for key in suspects if key not in session.space.removed]
+    suspects = [key for key in suspects if key not in session.removed]
     if suspects:
         _take_out(session, *min(suspects, key=lambda key: successes[key]))
 
 
-def _component_keys(session: Session, data: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    strategy = Strategy.from_dict(data, session.catalog.classes)
+def component_keys(strategy: Strategy) -> list[tuple[str, str]]:
+    """(axis, name) of every component, a backbone by its label."""
     return [(axis, name_of(component)) for axis, component in strategy.components().items()]
 
 
 def _take_out(session: Session, axis: str, name: str) -> None:
+    """Draws that hold the component are thrown away from now on.
+
+    The space itself stays: another choice list would orphan what the sampler has learnt and what
+    is still queued.
+    """
     try:
-        session.space = session.space.without(axis, name)
+        replace(session.space, removed=frozenset({*session.removed, (axis, name)}))
     except AutomlXferError:
         return  # nothing else is left on this axis: go on with it
+    session.removed.add((axis, name))
     session.note(f"{axis} {name} failed {_STRIKES} times in a row and was taken out", warning=True)

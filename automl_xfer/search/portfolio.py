@@ -1,6 +1,7 @@
 """What is tried first: baselines, the proven strategies of the plugins, their defaults."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from automl_xfer.components import Backbone, Strategy, StrategySketch
@@ -14,10 +15,25 @@ def enqueue_start(session: Session) -> None:
     if session.optuna_study.user_attrs.get("start_enqueued"):
         return
     for strategy, attributes in starting_strategies(session):
-        session.optuna_study.enqueue_trial(
-            session.space.parameters_of(strategy), user_attrs=attributes, skip_if_exists=True
-        )
+        if session.space.is_admissible(strategy):
+            session.optuna_study.enqueue_trial(
+                session.space.parameters_of(strategy), user_attrs=attributes
+            )
     session.optuna_study.set_user_attr("start_enqueued", True)
+
+
+def baselines_outside(session: Session) -> list[tuple[Strategy, str]]:
+    """(strategy, name) of the baselines that the user's choices keep out of the space.
+
+    They run all the same, beside the search: every study says what it beat.
+    """
+    recorded = {record.baseline for record in session.store.trials(session.name, Role.BASELINE)}
+    return [
+        (strategy, attributes["baseline"])
+        for strategy, attributes in starting_strategies(session)
+        if attributes["baseline"] not in (None, *recorded)
+        and not session.space.is_admissible(strategy)
+    ]
 
 
 def enqueue_again(session: Session, strategy: dict[str, Any], attributes: dict[str, Any]) -> None:
@@ -54,9 +70,10 @@ def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:
         for key, value in data.items()
         if key != "name"
     }
+    space = replace(session.space, choices={}) if sketch.baseline else session.space
     for backbone in _backbones(session, sketch):
         try:
-            yield session.space.strategy(backbone.label, names, values)
+            yield space.strategy(backbone.label, names, values)
         except AutomlXferError:
             continue  # needs a source, batch norm, ...: not for this study
 

@@ -15,6 +15,8 @@ from automl_xfer.data.scan import scan
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.transfer.parts import StudyData
 
+_THUMBNAILS = 4
+
 
 @dataclass(frozen=True)
 class PreparedData:
@@ -42,7 +44,17 @@ class PreparedData:
             "sources": sources,
             "classes": list(self.manifest.classes),
             "image_size": self.data.image_size,
+            "thumbnails": self._thumbnails(),
         }
+
+    def _thumbnails(self) -> dict[str, list[str]]:
+        """A few labelled images of each class, for the report."""
+        labelled = self.target_samples or self.manifest.select("source")
+        pictures: dict[str, list[str]] = {name: [] for name in self.manifest.classes}
+        for sample in labelled:
+            if sample.label is not None and len(pictures[sample.label]) < _THUMBNAILS:
+                pictures[sample.label].append(str(sample.path))
+        return pictures
 
 
 def prepare(options: SearchOptions, cache_directory: Path, image_size: int) -> PreparedData:

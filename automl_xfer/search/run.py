@@ -3,6 +3,8 @@
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -20,16 +22,16 @@ from automl_xfer.search.deadline import SEARCH_SHARE, Deadline
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener, Note
 from automl_xfer.search.look import BackboneLook, LookRequest, look_at_backbone
-from automl_xfer.search.objective import TrialFailedError, objective
+from automl_xfer.search.objective import TrialFailedError, execute, new_record, objective
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import make_plan
-from automl_xfer.search.portfolio import enqueue_again, enqueue_start
+from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
 from automl_xfer.search.prepare import PreparedData, prepare
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
 from automl_xfer.study.address import normalise_url
-from automl_xfer.study.records import StudyRecord
+from automl_xfer.study.records import Role, StudyRecord
 from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
@@ -242,6 +244,7 @@ def _without_backbone(session: Session, label: str, reason: str) -> None:
 def _search(session: Session) -> None:
     """Baselines, portfolio, then the sampler, until the search's share of the time is spent."""
     enqueue_start(session)
+    _run_baselines_outside(session)
     limit = session.options.trials
     session.phase("search", session.plan.describe(_n_labelled(session)))
     done = 0
@@ -253,6 +256,20 @@ def _search(session: Session) -> None:
         except StopRequested:
             break
         done += 1
+
+
+def _run_baselines_outside(session: Session) -> None:
+    for strategy, name in baselines_outside(session):
+        record = new_record(session, strategy, Role.BASELINE, session.options.seed)
+        if session.deadline.left(SEARCH_SHARE) > 1.0 and not session.should_stop():
+            with suppress(StopRequested):
+                execute(
+                    session,
+                    strategy,
+                    replace(record, baseline=name),
+                    session.plan,
+                    session.deadline.left(SEARCH_SHARE),
+                )
 
 
 def _search_is_over(session: Session, done: int, limit: int | None) -> bool:

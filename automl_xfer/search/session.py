@@ -22,7 +22,7 @@ from automl_xfer.study.store import StudyStore
 
 @dataclass
 class Session:
-    """One `search` run. `space` shrinks when a component keeps failing."""
+    """One `search` run. `removed` holds (axis, name) of components that kept failing."""
 
     options: SearchOptions
     plugins: PluginSource
@@ -40,6 +40,7 @@ class Session:
     should_stop: Callable[[], bool]
     backbone_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    removed: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def name(self) -> str:
