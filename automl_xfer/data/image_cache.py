@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from automl_xfer.data.decode import (
     DECODER_VERSION,
@@ -32,12 +32,12 @@ Progress = Callable[[int, int], None]
 
 
 def resize_image(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """uint8 (size, size, 3): both sides squashed to `size`, bicubic with antialiasing.
+    """uint8 (size, size, 3): the shorter side becomes `size` (bicubic), the centre is kept.
 
-    Nothing is cropped away: in small data the object is often at the edge.
+    Nothing is cropped from the shorter side, and shapes are not distorted.
     """
-    resized = image.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(resized, dtype=np.uint8)
+    fitted = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(fitted, dtype=np.uint8)
 
 
 class ImageCache:
@@ -132,7 +132,7 @@ def _digest(data: bytes) -> str:
 
 
 def _key(contents: Sequence[str], size: int) -> str:
-    digest = hashlib.sha256(f"{DECODER_VERSION} squash {size}".encode())
+    digest = hashlib.sha256(f"{DECODER_VERSION} centre crop {size}".encode())
     for content in contents:
         digest.update(content.encode())
     return digest.hexdigest()[:32]

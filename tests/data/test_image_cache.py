@@ -26,7 +26,11 @@ def test_pixels_are_the_images_in_order(tmp_path, paths):
     images = ImageCache(tmp_path / "c").load(paths, 20, labels)
     assert images.images.shape == (6, 20, 20, 3) and images.images.dtype == np.uint8
     assert len(images) == 6 and images.labels is labels
-    expected = Image.open(paths[3]).resize((20, 20), Image.Resampling.BICUBIC)
+    image = Image.open(paths[3])
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    centre = (left, top, left + side, top + side)
+    expected = image.resize((20, 20), Image.Resampling.BICUBIC, box=centre)
     np.testing.assert_array_equal(images.images[3], np.asarray(expected))
 
 
