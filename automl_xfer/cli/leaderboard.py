@@ -1,0 +1,99 @@
+"""`automl-xfer leaderboard`: a study's trials by score."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from automl_xfer.cli.study_options import as_json, existing_store, storage_options
+from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
+
+_SHOWN = 20
+
+
+@click.command("leaderboard")
+@click.argument("study")
+@storage_options
+@click.option("--all", "show_all", is_flag=True, help=f"All trials, not the best {_SHOWN} only.")
+@click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+def leaderboard_command(
+    study: str, storage: str | None, studies_dir: Path, show_all: bool, json_output: bool
+) -> None:
+    """Show the trials of STUDY, the best first, and what failed."""
+    store = existing_store(storage, studies_dir)
+    record = store.get_study(study)
+    trials = sorted(store.trials(study), key=_order)
+    if json_output:
+        click.echo(json.dumps(_json(record, trials), indent=2))
+        return
+    console = Console()
+    if not any(trial.state is TrialState.COMPLETE for trial in trials):
+        console.print(f"No trial of study {study} is complete yet.", markup=False)
+    shown = trials if show_all else trials[:_SHOWN]
+    if shown:
+        console.print(_table(record, shown))
+    for trial in trials:
+        if trial.failure_kind is not None:
+            console.print(_failure(trial), style="red", markup=False, highlight=False)
+    if len(trials) > _SHOWN and not show_all:
+        console.print(f"{len(trials) - _SHOWN} more trials; show them with --all.")
+
+
+def _order(trial: TrialRecord) -> tuple[int, float, int, int]:
+    """Complete trials by score, ties to the simpler strategy; then pruned, running, failed."""
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAILED]
+    score = float("-inf") if trial.score is None else trial.score
+    return states.index(trial.state), -score, trial.complexity, trial.id
+
+
+def _json(study: StudyRecord, trials: list[TrialRecord]) -> dict[str, object]:
+    winners = _winners(study)
+    rows = [{**as_json(trial), "winner": trial.id in winners} for trial in trials]
+    return {"study": study.name, "metric": study.metric, "trials": rows}
+
+
+def _winners(study: StudyRecord) -> set[int]:
+    """Ids of the winner's trials."""
+    winner = study.result.get("winner") if study.result else None
+    return set(winner["trials"]) if winner else set()
+
+
+def _table(study: StudyRecord, trials: list[TrialRecord]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for title in ("Rank", "Trial", "Role", "Strategy"):
+        table.add_column(title, overflow="fold", justify="right" if title == "Rank" else "left")
+    for title in (study.metric.capitalize(), "Steps", "Seconds"):
+        table.add_column(title, justify="right")
+    table.add_column("State", no_wrap=True)
+    winners = _winners(study)
+    for rank, trial in enumerate(trials, start=1):
+        style = "bold green" if trial.id in winners else "cyan" if trial.baseline else ""
+        table.add_row(*_row(rank, trial, trial.id in winners), style=style)
+    return table
+
+
+def _row(rank: int, trial: TrialRecord, won: bool) -> list[Text]:
+    complete = trial.state is TrialState.COMPLETE
+    cells = (
+        ("★ " if won else "") + str(rank) if complete else "",
+        _name(trial),
+        f"baseline: {trial.baseline}" if trial.baseline else str(trial.role),
+        trial.description,
+        "" if trial.score is None else f"{trial.score:.4f}",
+        str(len(trial.steps)),
+        f"{trial.timings['total']:.1f}" if "total" in trial.timings else "",
+        str(trial.failure_kind or trial.state),
+    )
+    return [Text(cell) for cell in cells]
+
+
+def _name(trial: TrialRecord) -> str:
+    return f"repeat of {trial.repeats}" if trial.repeats is not None else str(trial.number)
+
+
+def _failure(trial: TrialRecord) -> str:
+    first = (trial.failure_message or "").strip().partition("\n")[0]
+    return f"Trial {_name(trial)} failed ({trial.failure_kind}): {first or 'no message'}"
