@@ -144,7 +144,10 @@ def test_a_read_only_file(tmp_path: Path) -> None:
     file = tmp_path / "studies.db"
     StudyStore(f"sqlite:///{file}").close()
     file.chmod(0o444)
-    assert "read-only" in sentence(f"sqlite:///{file}")
+    store = StudyStore(f"sqlite:///{file}")
+    assert store.list_studies() == []
+    with pytest.raises(StorageError, match="is read-only; give yourself write permission"):
+        store.create_study(study_record())
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
