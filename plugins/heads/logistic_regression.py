@@ -15,7 +15,7 @@ from automl_xfer.components import Choice, Float, Head
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 3
 MAX_TUNING_GROUPS = 1000
 ABSENT_SCORE = -1e4
@@ -23,18 +23,20 @@ ABSENT_SCORE = -1e4
 
 @dataclass(frozen=True)
 class LogisticRegressionHead(Head):
-    """Multinomial logistic regression on standardised features, fitted by L-BFGS.
+    """Multinomial logistic regression on centred, scaled features, fitted by L-BFGS.
 
-    Minimises ½‖W‖² + C Σ_i w_i CE(W z_i + b, y_i) with z = (x − mean)/std, and folds the
-    standardisation into one linear layer. With `cross_validate`, C is the one of `STRENGTHS` with
-    the smallest log loss in stratified 3-fold cross-validation (on at most 1,000 groups), where
-    every class that is there has two groups; else C is `strength`.
+    Minimises ½‖W‖² + C Σ_i w_i CE(W z_i + b, y_i) with z = (x − mean)/s, s² the mean variance of
+    the features, and folds both into one linear layer. One scale for all features keeps the
+    quiet ones quiet; with few labels that is worth up to a point of accuracy. With
+    `cross_validate`, C is the one of `STRENGTHS` with the smallest log loss in stratified 3-fold
+    cross-validation (on at most 1,000 groups), where every class that is there has two groups;
+    else C is `strength`.
     """
 
     name = "logistic-regression"
     provides = frozenset({"closed-form"})
 
-    strength: float = Float(1e-2, low=1e-5, high=1e1, log=True)
+    strength: float = Float(1e-2, low=1e-4, high=1e1, log=True)
     cross_validate: bool = Choice(True, (True, False))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
@@ -52,12 +54,11 @@ class LogisticRegressionHead(Head):
         present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
         group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
-        mean, std = x.mean(0), x.std(0)
-        std[std < 1e-6 * max(std.max(), 1e-12)] = np.inf  # a constant feature says nothing
-        rows, bias = self._solve((x - mean) / std, y, weight, group)
+        mean, scale = x.mean(0), max(np.sqrt(x.var(0).mean()), 1e-12)
+        rows, bias = self._solve((x - mean) / scale, y, weight, group)
         coefficients = np.zeros((num_classes, x.shape[1]))
         intercepts = np.full(num_classes, ABSENT_SCORE)
-        coefficients[present] = rows / std
+        coefficients[present] = rows / scale
         intercepts[present] = bias - coefficients[present] @ mean
         return _linear(coefficients, intercepts).to(features.device)
 
