@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from automl_xfer.components import Choice, Float, Head
@@ -19,6 +20,8 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 3
 MAX_TUNING_GROUPS = 1000
 ABSENT_SCORE = -1e4
+ONE_THREAD_SIZE = 10_000_000
+"""Up to this many numbers one thread fits: two processes' threads slow each other tenfold."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class LogisticRegressionHead(Head):
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
         group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
         mean, scale = x.mean(0), max(np.sqrt(x.var(0).mean()), 1e-12)
-        rows, bias = self._solve((x - mean) / scale, y, weight, group)
+        with threadpool_limits(1 if x.size <= ONE_THREAD_SIZE else None):
+            rows, bias = self._solve((x - mean) / scale, y, weight, group)
         coefficients = np.zeros((num_classes, x.shape[1]))
         intercepts = np.full(num_classes, ABSENT_SCORE)
         coefficients[present] = rows / scale
