@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_backbones() -> Sequence[type[Backbone]]:
+    from automl_xfer_plugins.backbones.fused import FusedBackbone
     from automl_xfer_plugins.backbones.scratch import ScratchBackbone
     from automl_xfer_plugins.backbones.source_pretrained import SourcePretrainedBackbone
     from automl_xfer_plugins.backbones.timm_backbone import TimmBackbone
 
-    return [TimmBackbone, ScratchBackbone, SourcePretrainedBackbone]
+    return [TimmBackbone, FusedBackbone, ScratchBackbone, SourcePretrainedBackbone]
 
 
 @hookimpl
@@ -55,6 +56,7 @@ def register_alignment_methods() -> Sequence[type[AlignmentMethod]]:
     from automl_xfer_plugins.alignment.none import NoAlignment
     from automl_xfer_plugins.alignment.source_only import SourceOnly
     from automl_xfer_plugins.alignment.subspace import SubspaceAlignment
+    from automl_xfer_plugins.alignment.target_mixture import TargetMixture
 
     return [
         NoAlignment,
@@ -67,6 +69,7 @@ def register_alignment_methods() -> Sequence[type[AlignmentMethod]]:
         MultiKernelMMD,
         DANN,
         AdaBN,
+        TargetMixture,
     ]
 
 

@@ -3,45 +3,62 @@
 from automl_xfer.components import StrategySketch
 
 _PROBE = {"freezing": {"name": "linear-probe"}, "head": {"name": "logistic-regression"}}
-_ADAMW = {"name": "adamw", "learning_rate": 3e-4, "epochs": 30}
+_NONE = {"alignment": {"name": "none"}}
+_FINE_TUNING = {
+    **_NONE,
+    "freezing": {"name": "full"},
+    "head": {"name": "linear"},
+    "optimization": {"name": "adamw", "learning_rate": 3e-4, "epochs": 20},
+}
 
 BASELINES = (
     StrategySketch({**_PROBE, "alignment": {"name": "source-only"}}, baseline="source-only"),
-    StrategySketch({**_PROBE, "alignment": {"name": "none"}}, baseline="linear-probe"),
     StrategySketch(
-        {
-            "freezing": {"name": "full"},
-            "alignment": {"name": "none"},
-            "head": {"name": "linear"},
-            "optimization": _ADAMW,
-        },
-        baseline="full-fine-tuning",
+        {**_PROBE, **_NONE}, baseline="source-only", requires=frozenset({"no_target_labels"})
     ),
     StrategySketch(
-        {
-            "freezing": {"name": "full"},
-            "alignment": {"name": "none"},
-            "head": {"name": "linear"},
-            "optimization": _ADAMW,
-        },
-        baseline="from-scratch",
-        initialisation="random",
+        {**_PROBE, **_NONE}, baseline="linear-probe", requires=frozenset({"target_labels"})
     ),
+    StrategySketch(_FINE_TUNING, baseline="full-fine-tuning"),
+    StrategySketch(_FINE_TUNING, baseline="from-scratch", initialisation="random"),
 )
 
-PORTFOLIO = (
-    StrategySketch({**_PROBE, "alignment": {"name": "none"}}, top=8),
-    StrategySketch({**_PROBE, "alignment": {"name": "linear-ot"}}, top=2),
-    StrategySketch({**_PROBE, "alignment": {"name": "subspace-alignment"}}, top=2),
-    StrategySketch({**_PROBE, "alignment": {"name": "coral"}}),
-    StrategySketch({**_PROBE, "alignment": {"name": "joint"}}, top=2),
-    StrategySketch(
+
+def _probe(alignment: str, top: int = 1, **parameters: float | str) -> StrategySketch:
+    """Logistic regression on frozen features behind one alignment method."""
+    return StrategySketch({**_PROBE, "alignment": {"name": alignment, **parameters}}, top=top)
+
+
+def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: float | str):
+    """Linear probe, then fine-tuning with gentle rates and flipped crops."""
+    return StrategySketch(
         {
             "freezing": {"name": "lp-ft"},
+            "alignment": {"name": alignment, **parameters},
             "head": {"name": "logistic-regression"},
             "augmentation": {"name": "flip-crop"},
-            "optimization": _ADAMW,
-        },
-        top=2,
-    ),
+            "optimization": {
+                "name": "adamw",
+                "learning_rate": learning_rate,
+                "epochs": epochs,
+            },
+        }
+    )
+
+
+PORTFOLIO = (
+    _probe("target-mixture", top=2, mix=1.0),
+    _probe("adabn", top=2, mix=0.5),
+    _probe("none", top=8),
+    _probe("linear-ot", top=2),
+    _probe("target-mixture", top=2, mix=0.0),
+    _probe("joint", top=2),
+    _lp_ft("none", 3e-4, 30),
+    _lp_ft("adabn", 3e-4, 30, mix=0.5),
+    _probe("target-mixture", top=2, mix=0.5),
+    _probe("adabn", top=2, mix=1.0),
+    _probe("adabn", mix=0.3),
+    _probe("subspace-alignment"),
+    _probe("coral"),
+    StrategySketch({"freezing": {"name": "linear-probe"}, "head": {"name": "nearest-class-mean"}}),
 )

@@ -38,7 +38,8 @@ def load_member(
     backbone = made.backbone.build(pretrained=False)
     feature_map = _feature_map(state)
     dim = backbone.feature_dim if feature_map is None else feature_map.out_features
-    model = TransferModel(backbone, made.head.build(dim, num_classes), feature_map)
+    head = made.alignment.target_head(dim, num_classes) or made.head.build(dim, num_classes)
+    model = TransferModel(backbone, head, feature_map)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -32,6 +32,10 @@ class AlignmentMethod(Component):
     axis: ClassVar[str] = "alignment"
     requires: ClassVar[frozenset[str]] = frozenset({"source"})
     trains_on: ClassVar[frozenset[str]] = frozenset({"source", "target"})
+    adapts_each_domain: ClassVar[bool] = False
+    """On a frozen backbone, run `finish` on a second copy with the source's images as well."""
+    finishes_first: ClassVar[bool] = False
+    """Run `finish` before gradient training, which then sees what it changed, not after it."""
 
     def transform_source(self, images: Tensor, target_images: Tensor) -> Tensor:
         """Change source pixels: uint8 (N, 3, H, W) and (M, 3, H, W) -> uint8 (N, 3, H, W)."""
@@ -50,6 +54,19 @@ class AlignmentMethod(Component):
     ) -> AlignedFeatures | None:
         """Closed form on cached features: (N_s, D), (N_s,) ints, (N_t, D). None: not offered."""
         return None
+
+    def target_head(self, feature_dim: int, num_classes: int) -> nn.Module | None:
+        """An empty head for the target, (N, D') -> logits (N, K), that `refine` fills.
+
+        Loading a bundle makes it anew. None: the method keeps the head it was given.
+        """
+        return None
+
+    def refine(self, head: nn.Module, features: Tensor, probabilities: Tensor) -> None:
+        """Fit `target_head`'s module in place from unlabelled target images.
+
+        Features (M, D') and the first head's class probabilities (M, K) for them.
+        """
 
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
         """Change `model` in place after training, from normalised unlabelled target batches.

@@ -98,3 +98,4 @@ class StrategySketch:
     baseline: str | None = None
     top: int = 1
     initialisation: str = "pretrained"
+    requires: frozenset[str] = frozenset()  # facts about the data

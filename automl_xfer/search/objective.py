@@ -12,6 +12,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
+from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.deadline import SEARCH_SHARE
 from automl_xfer.search.events import TrialFinished, TrialStarted
 from automl_xfer.search.judging import best_trial, read_predictions, unlabelled_score
@@ -23,6 +24,9 @@ from automl_xfer.search.trial_note import annotate
 from automl_xfer.space.choosing import name_of
 from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
+
+_TRIAL_SHARE = 0.3
+"""No trial may take more than this share of the whole time."""
 
 _STRIKES = 3
 """So many failures of one component in a row, and it is taken out of the space."""
@@ -38,9 +42,9 @@ class TrialFailedError(AutomlXferError):
 def objective(session: Session, trial: optuna.Trial) -> float:
     """Draw, run and record one strategy; what Optuna optimises."""
     strategy = session.space.suggest(trial)
-    if session.removed & set(component_keys(strategy)):
-        raise optuna.TrialPruned
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
+    if session.removed & set(component_keys(strategy)) or _would_not_end(session, strategy, role):
+        raise optuna.TrialPruned
     record = new_record(session, strategy, role, session.options.seed)
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
     trial.set_user_attr("strategy", strategy.describe())
@@ -58,6 +62,19 @@ def objective(session: Session, trial: optuna.Trial) -> float:
         drop_failing_components(session)
         raise TrialFailedError(record.failure_message or "failed")
     return record.score
+
+
+def _would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
+    """Whether a trial would take longer than is left, or than its share of the whole time."""
+    allowed = session.deadline.left(SEARCH_SHARE)
+    allowed = min(allowed, _TRIAL_SHARE * session.options.time_limit)
+    seconds = predicted_seconds(session, strategy)
+    if seconds > allowed and role is not Role.SEARCH:
+        session.note(
+            f"{strategy.describe()} was left out: it would take about {seconds:.0f} s, and a trial "
+            f"may take {allowed:.0f} s now"
+        )
+    return seconds > allowed
 
 
 def new_record(session: Session, strategy: Strategy, role: Role, seed: int) -> TrialRecord:

@@ -49,7 +49,10 @@ def enqueue_again(session: Session, strategy: dict[str, Any], attributes: dict[s
 def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
     """(strategy, user attributes): every baseline, then every sketch on its best backbones."""
     sketches = [
-        sketch for _, found in session.loaded.call("register_strategies") for sketch in found
+        sketch
+        for _, found in session.loaded.call("register_strategies")
+        for sketch in found
+        if sketch.requires <= session.space.facts
     ]
     sketches.sort(key=lambda sketch: sketch.baseline is None)  # stable: baselines come first
     seen: set[str] = set()
@@ -62,7 +65,7 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
 
 
 def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:
-    """The sketch on each backbone it is meant for; nothing where it does not fit the study."""
+    """The sketch on its best backbones; nothing where it does not fit the study."""
     names = {axis: data["name"] for axis, data in sketch.components.items()}
     values = {
         f"{axis}.{data['name']}.{key}": value
@@ -71,11 +74,15 @@ def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:
         if key != "name"
     }
     space = replace(session.space, choices={}) if sketch.baseline else session.space
+    made = 0
     for backbone in _backbones(session, sketch):
+        if made == sketch.top:
+            return
         try:
             yield space.strategy(backbone.label, names, values)
         except AutomlXferError:
             continue  # needs a source, batch norm, ...: not for this study
+        made += 1
 
 
 def _backbones(session: Session, sketch: StrategySketch) -> list[Backbone]:
@@ -85,5 +92,4 @@ def _backbones(session: Session, sketch: StrategySketch) -> list[Backbone]:
         for backbone in session.space.backbones
         if (backbone.initialisation == "random") == (sketch.initialisation == "random")
     ]
-    fitting.sort(key=lambda backbone: order.get(backbone.label, len(order)))
-    return fitting[: sketch.top]
+    return sorted(fitting, key=lambda backbone: order.get(backbone.label, len(order)))

@@ -232,6 +232,18 @@ def _look(session: Session) -> None:
             return
     looks.sort(key=lambda look: -look.neighbour_accuracy)
     session.backbone_order = [look.label for look in looks]
+    session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
+    _time_untrained(session)
+
+
+def _time_untrained(session: Session) -> None:
+    """An untrained backbone is as fast as the pretrained one of its architecture: the first."""
+    first = next(
+        (b.label for b in session.space.backbones if b.label in session.seconds_per_image), None
+    )
+    for backbone in session.space.backbones:
+        if first is not None and backbone.initialisation == "random":
+            session.seconds_per_image[backbone.label] = session.seconds_per_image[first]
 
 
 def _without_backbone(session: Session, label: str, reason: str) -> None:

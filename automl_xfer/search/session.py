@@ -40,6 +40,7 @@ class Session:
     should_stop: Callable[[], bool]
     backbone_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    seconds_per_image: dict[str, float] = field(default_factory=dict)  # forward, by backbone
     removed: set[tuple[str, str]] = field(default_factory=set)
 
     @property

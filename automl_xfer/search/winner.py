@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
 from automl_xfer.evaluation.metrics import mean_log_loss, score
 from automl_xfer.search.finalists import Finalist
-from automl_xfer.search.judging import candidate, read_predictions
+from automl_xfer.search.judging import candidate, read_predictions, source_only
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import BaselineResult, Role, TrialRecord, WinnerResult
 
@@ -36,8 +37,10 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     noisy than accuracy on few images; the ensemble must also not lose by the study's metric.
     """
     single = Winner(((finalists[0], 1.0),))
-    if not session.has_target_labels or len(finalists) < 2:
+    if len(finalists) < 2:
         return single
+    if not session.has_target_labels:
+        return _committee(session, finalists)
     labels, stack = _held_out(session, finalists)
     weights = greedy_weights(labels, stack)
     ensemble = np.tensordot(weights, stack, axes=1)
@@ -49,6 +52,18 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
         return single
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
+
+
+def _committee(session: Session, finalists: list[Finalist]) -> Winner:
+    """Without target labels: the finalists ahead of source-only, with equal weights.
+
+    Ranks cannot tell the first from the fifth; their mean prediction is the safer choice. Where
+    source-only itself comes first, it wins alone.
+    """
+    reference = source_only(session.complete_trials())
+    ahead = list(takewhile(lambda each: each.trial.id != reference.id, finalists))
+    chosen = ahead or finalists[:1]
+    return Winner(tuple((each, 1.0 / len(chosen)) for each in chosen))
 
 
 def greedy_weights(labels: NDArray[np.int64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -144,7 +159,8 @@ def _paired_gain(
 
 def agreement_with_source_only(session: Session, winner: Winner, reference: TrialRecord) -> float:
     """Share of unlabelled target images on which winner and source-only agree."""
-    ours = candidate(session, winner.members[0][0].trial).target.argmax(1)
+    members = [(candidate(session, each.trial).target, weight) for each, weight in winner.members]
+    ours = sum(weight * target for target, weight in members).argmax(1)
     theirs = read_predictions(reference).unlabelled
     assert theirs is not None
     return float(np.mean(ours == theirs.argmax(1)))

@@ -17,6 +17,7 @@ FACTS: dict[str, str] = {
     "random": "the backbone starts from random weights",
     "source_pretrained": "the backbone was trained on the study's source images",
     "batch_norm": "the backbone has batch normalisation",
+    "fused": "the backbone is several side by side",
     "stages": "the backbone is cut into more than one stage",
     "frozen": "no backbone parameter ever trains",
     "trainable": "some backbone parameter trains, by gradient steps",

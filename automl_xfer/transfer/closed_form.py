@@ -1,6 +1,7 @@
 """Frozen strategies: alignment and head as closed forms on cached features."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,28 +10,100 @@ from torch import Tensor, nn
 
 from automl_xfer.components import AlignedFeatures, AlignmentMethod, StagedModel, Strategy
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.model import pixel_batches
+from automl_xfer.transfer.model import to_tensor
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.weighting import class_weights, domain_weights
+
+MIRROR_LIMIT = 600
+"""Mirror images are a second view of parts up to this size; beyond it they add little but time."""
+
+_STATISTICS_IMAGES, _STATISTICS_BATCH = 600, 100
 
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """Reads the features of parts for one backbone."""
+    """Reads the features of parts for one backbone, as the head takes them."""
 
     cache: FeatureCache
     backbone: StagedModel
     device: str
     feature_map: nn.Linear | None = None
 
-    def mapped(self, part: Part, *, flip: bool = False) -> Tensor:
-        """(N, D') features as the head takes them."""
-        return _map(self.feature_map, self.read(part, flip=flip))
-
     def read(self, part: Part, *, flip: bool = False) -> Tensor:
-        """(N, D) float32 features of a part."""
+        """(N, D') float32 features of a part."""
         whole = self.cache.features(self.backbone, part.image_set, self.device, flip=flip)
-        return torch.from_numpy(np.asarray(whole[part.indices], np.float32))
+        features = torch.from_numpy(np.asarray(whole[part.indices], np.float32))
+        return features if self.feature_map is None else self.feature_map(features)
+
+    def views(self, part: Part) -> list[Tensor]:
+        """The features of the images and, for a small set, of their mirror images."""
+        flips = (False, True) if len(part.image_set) <= MIRROR_LIMIT else (False,)
+        return [self.read(part, flip=flip) for flip in flips]
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A fitted frozen strategy: how each domain's features are read, and the head behind them."""
+
+    target: FrozenFeatures
+    target_head: nn.Module
+    source: FrozenFeatures
+    source_head: nn.Module
+
+
+@torch.no_grad()
+def fit_closed_form(
+    strategy: Strategy,
+    parts: TrainingParts,
+    cache: FeatureCache,
+    backbone: StagedModel,
+    device: str,
+) -> ClosedForm:
+    """Adapt the backbone, align the features, fit the head and refine it on the target."""
+    source, target = _readers(strategy.alignment, parts, cache, backbone, device)
+    if domains_used(strategy.alignment, parts)[0]:
+        aligned = _align(strategy.alignment, parts, source, target)
+        source = replace(source, feature_map=aligned.source_map)
+        target = replace(target, feature_map=aligned.target_map)
+    head = fit_head(strategy, parts, source, target)
+    refined = _refine(strategy.alignment, parts, target, head)
+    return ClosedForm(target, refined, source, head)
+
+
+@torch.no_grad()
+def fit_head(
+    strategy: Strategy, parts: TrainingParts, source: FrozenFeatures, target: FrozenFeatures
+) -> nn.Module:
+    """The head on the labelled features of the domains that the strategy trains on."""
+    use_source, use_target = domains_used(strategy.alignment, parts)
+    samples = []
+    if use_source and parts.source is not None:
+        samples.append(_samples(source, parts.source))
+    if use_target and parts.target is not None:
+        samples.append(_samples(target, parts.target))
+    return _fit_samples(strategy, samples, parts.num_classes)
+
+
+def _readers(
+    alignment: AlignmentMethod,
+    parts: TrainingParts,
+    cache: FeatureCache,
+    backbone: StagedModel,
+    device: str,
+) -> tuple[FrozenFeatures, FrozenFeatures]:
+    """Feature readers of source and target; two backbones where each domain is adapted."""
+    source = target = FrozenFeatures(cache, backbone, device)
+    if adapts_backbone(alignment):
+        adapted = copy.deepcopy(backbone)
+        finish_backbone(alignment, adapted, parts.unlabelled, device)
+        target = replace(target, backbone=adapted)
+        if alignment.adapts_each_domain and parts.source is not None:
+            # Images only: the whole set, so that every fold shares one backbone and its features.
+            images = Part.whole(parts.source.image_set).without_labels()
+            backbone = copy.deepcopy(backbone)
+            finish_backbone(alignment, backbone, (images,), device)
+            source = replace(source, backbone=backbone)
+    return source, target
 
 
 def adapts_backbone(alignment: AlignmentMethod) -> bool:
@@ -39,46 +112,29 @@ def adapts_backbone(alignment: AlignmentMethod) -> bool:
 
 
 def finish_backbone(
-    alignment: AlignmentMethod, backbone: StagedModel, unlabelled: tuple[Part, ...], device: str
+    alignment: AlignmentMethod, backbone: StagedModel, images: tuple[Part, ...], device: str
 ) -> None:
-    """Let the alignment method change the backbone from target images (AdaBN)."""
-    if not adapts_backbone(alignment):
-        return
-    batches = (
-        backbone.normalise(pixels)
-        for part in unlabelled
-        for pixels in pixel_batches(part, 64, device)
-    )
-    alignment.finish(backbone.to(device), batches)
+    """Let the alignment method change the backbone from images of one domain (AdaBN).
 
-
-def fit_closed_form(
-    strategy: Strategy, parts: TrainingParts, source: FrozenFeatures, target: FrozenFeatures
-) -> tuple[nn.Module, AlignedFeatures]:
-    """The head of a frozen strategy, and the maps in front of it for source and target.
-
-    `source` and `target` read features; they differ when the method adapts the backbone to the
-    target. Images and their mirror images are both samples.
+    It sees at most 600, drawn the same way each time, in shuffled batches of nearly equal size.
     """
-    features, labels = [], []
-    aligned = AlignedFeatures()
-    use_source, use_target = domains_used(strategy.alignment, parts)
-    if use_source and parts.source is not None and parts.source.labels is not None:
-        source_features = _both_views(source, parts.source)
-        source_labels = np.tile(parts.source.labels, 2)
-        seen = torch.cat([_both_views(target, part) for part in parts.unlabelled])
-        aligned = (
-            strategy.alignment.align(source_features, torch.from_numpy(source_labels), seen)
-            or aligned
-        )
-        features.append(_map(aligned.source_map, source_features))
-        labels.append(source_labels)
-    if use_target and parts.target is not None and parts.target.labels is not None:
-        target_features = _both_views(target, parts.target)
-        features.append(_map(aligned.target_map, target_features))
-        labels.append(np.tile(parts.target.labels, 2))
-    head = _fit_head(strategy, features, labels, parts.num_classes)
-    return head, aligned
+    total = sum(len(part) for part in images)
+    if not adapts_backbone(alignment) or total == 0:
+        return
+    pixels = np.concatenate([_spread(part, total) for part in images])
+    order = np.random.default_rng(0).permutation(len(pixels))
+    batches = np.array_split(order, max(1, round(len(order) / _STATISTICS_BATCH)))
+    backbone.to(device)
+    alignment.finish(
+        backbone, (backbone.normalise(to_tensor(pixels[rows], device)) for rows in batches)
+    )
+
+
+def _spread(part: Part, total: int) -> NDArray[np.uint8]:
+    """This part's share of the images that the statistics are made from."""
+    share = min(len(part), round(_STATISTICS_IMAGES * len(part) / total))
+    rows = np.random.default_rng(0).permutation(len(part))[:share]
+    return part.image_set.images[np.sort(part.indices[rows])]
 
 
 def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool, bool]:
@@ -90,41 +146,67 @@ def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool
     )
 
 
-def _map(feature_map: nn.Linear | None, features: Tensor) -> Tensor:
-    return features if feature_map is None else feature_map(features)
+def _align(
+    alignment: AlignmentMethod,
+    parts: TrainingParts,
+    source: FrozenFeatures,
+    target: FrozenFeatures,
+) -> AlignedFeatures:
+    """The maps of a closed-form alignment; no map where the method offers none."""
+    if type(alignment).align is AlignmentMethod.align:
+        return AlignedFeatures()
+    assert parts.source is not None
+    features, labels, _ = _samples(source, parts.source)
+    seen = torch.cat([view for part in parts.unlabelled for view in target.views(part)])
+    return alignment.align(features, labels, seen) or AlignedFeatures()
 
 
-def _both_views(reader: FrozenFeatures, part: Part) -> Tensor:
-    return torch.cat([reader.read(part), reader.read(part, flip=True)])
-
-
-@torch.no_grad()
-def _fit_head(
-    strategy: Strategy, features: list[Tensor], labels: list[NDArray[np.int64]], num_classes: int
+def _refine(
+    alignment: AlignmentMethod, parts: TrainingParts, target: FrozenFeatures, head: nn.Module
 ) -> nn.Module:
-    weights = domain_weights([len(part) for part in labels])
+    """The head after the method has refined it on unlabelled target features."""
+    seen = torch.cat([target.read(part) for part in parts.unlabelled])
+    refined = alignment.target_head(seen.shape[1], parts.num_classes)
+    if refined is None:
+        return head
+    alignment.refine(refined, seen, head(seen).softmax(1))
+    return refined
+
+
+Samples = tuple[Tensor, Tensor, Tensor]
+"""Features (N, D), labels (N,), groups (N,): an image and its mirror image are one group."""
+
+
+def _samples(reader: FrozenFeatures, part: Part) -> Samples:
+    views = reader.views(part)
+    assert part.labels is not None
+    labels = torch.from_numpy(np.tile(part.labels, len(views)))
+    return torch.cat(views), labels, torch.arange(len(part)).repeat(len(views))
+
+
+def _fit_samples(strategy: Strategy, samples: list[Samples], num_classes: int) -> nn.Module:
+    """The head on all domains' samples; every domain has the same total weight."""
+    weights = domain_weights([len(labels) for _, labels, _ in samples])
     if strategy.optimization.balance_classes:
         weights = weights * np.concatenate(
-            [class_weights(part, num_classes)[part] for part in labels]
+            [class_weights(labels.numpy(), num_classes)[labels] for _, labels, _ in samples]
         )
-    stacked = torch.cat(features).detach()
-    head = strategy.head.fit(
-        stacked, torch.from_numpy(np.concatenate(labels)), num_classes, torch.from_numpy(weights)
+    features = torch.cat([part for part, _, _ in samples])
+    labels = torch.cat([part for _, part, _ in samples])
+    offsets = np.cumsum([0, *(len(part) for _, part, _ in samples)])
+    groups = torch.cat(
+        [part + int(offset) for (_, _, part), offset in zip(samples, offsets, strict=False)]
     )
+    weight = torch.from_numpy(weights)
+    head = strategy.head.fit(features, labels, num_classes, weight, groups)
     if head is None:
-        return fit_by_gradient(
-            strategy.head.build(stacked.shape[1], num_classes),
-            stacked,
-            torch.from_numpy(np.concatenate(labels)),
-            torch.from_numpy(weights),
-        )
+        head = strategy.head.build(features.shape[1], num_classes)
+        _fit_by_gradient(head, features, labels, weight)
     return head
 
 
 @torch.enable_grad()
-def fit_by_gradient(
-    head: nn.Module, features: Tensor, labels: Tensor, weights: Tensor
-) -> nn.Module:
+def _fit_by_gradient(head: nn.Module, features: Tensor, labels: Tensor, weights: Tensor) -> None:
     """Weighted cross-entropy with a small ridge by full-batch L-BFGS, for heads without a form."""
     optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
@@ -137,4 +219,3 @@ def fit_by_gradient(
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return head

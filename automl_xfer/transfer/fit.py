@@ -1,7 +1,6 @@
 """fit: train one strategy on given parts; the same code for a trial's fold and the final model."""
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -9,12 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from automl_xfer.components import StagedModel, Strategy
-from automl_xfer.transfer.closed_form import (
-    FrozenFeatures,
-    adapts_backbone,
-    finish_backbone,
-    fit_closed_form,
-)
+from automl_xfer.transfer.closed_form import ClosedForm, finish_backbone, fit_closed_form
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.gradient import EpochCallback, train
 from automl_xfer.transfer.model import TransferModel, predict_probabilities
@@ -29,21 +23,24 @@ class FittedStrategy:
     model: TransferModel
     device: str
     seconds: float = 0.0
-    target: FrozenFeatures | None = None  # both set while the backbone is a cached one
-    source: FrozenFeatures | None = None
+    closed_form: ClosedForm | None = None  # set while the features are cached ones
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
         """Class probabilities (N, K), averaged over the image and its mirror image.
 
         `from_source` says that the images are the source's, which a closed-form alignment maps
-        differently.
+        differently, and which the head before its refinement on the target is made for.
         """
-        features = self.source if from_source else self.target
-        if features is None:
+        fitted = self.closed_form
+        if fitted is None:
             return predict_probabilities(self.model, part, self.device)
-        head = self.model.head.to("cpu").eval()
-        rows = [head(features.mapped(part, flip=flip)).softmax(1) for flip in (False, True)]
+        reader, head = (
+            (fitted.source, fitted.source_head)
+            if from_source
+            else (fitted.target, fitted.target_head)
+        )
+        rows = [head(view).softmax(1) for view in reader.views(part)]
         mean: NDArray[np.float32] = torch.stack(rows).mean(0).numpy()
         return mean
 
@@ -63,27 +60,28 @@ def fit(
     backbone = starting_backbone(strategy.backbone, parts, context)
     torch.manual_seed(context.seed)
     if strategy.frozen:
-        fitted = _fit_frozen(strategy, parts, context, backbone)
+        closed = fit_closed_form(strategy, parts, context.cache, backbone, context.device)
+        model = TransferModel(closed.target.backbone, closed.target_head, closed.target.feature_map)
+        fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
-        model = train(strategy, parts, context, backbone, on_epoch)
-        finish_backbone(strategy.alignment, model.backbone, parts.unlabelled, context.device)
+        model = _train_and_finish(strategy, parts, context, backbone, on_epoch)
         fitted = FittedStrategy(model, context.device)
     fitted.seconds = perf_counter() - started
     return fitted
 
 
-def _fit_frozen(
-    strategy: Strategy, parts: TrainingParts, context: FitContext, backbone: StagedModel
-) -> FittedStrategy:
-    source = target = FrozenFeatures(context.cache, backbone, context.device)
-    if adapts_backbone(strategy.alignment):
-        adapted = copy.deepcopy(backbone)
-        finish_backbone(strategy.alignment, adapted, parts.unlabelled, context.device)
-        target = FrozenFeatures(context.cache, adapted, context.device)
-    head, aligned = fit_closed_form(strategy, parts, source, target)
-    return FittedStrategy(
-        TransferModel(target.backbone, head, aligned.target_map),
-        context.device,
-        target=replace(target, feature_map=aligned.target_map),
-        source=replace(source, feature_map=aligned.source_map),
-    )
+def _train_and_finish(
+    strategy: Strategy,
+    parts: TrainingParts,
+    context: FitContext,
+    backbone: StagedModel,
+    on_epoch: EpochCallback | None,
+) -> TransferModel:
+    """Gradient training, with the alignment's `finish` before or after it."""
+    alignment = strategy.alignment
+    if alignment.finishes_first:
+        finish_backbone(alignment, backbone, parts.unlabelled, context.device)
+    model = train(strategy, parts, context, backbone, on_epoch)
+    if not alignment.finishes_first:
+        finish_backbone(alignment, model.backbone, parts.unlabelled, context.device)
+    return model

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from automl_xfer.components import Batch, StagedModel, Strategy
 from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
-from automl_xfer.transfer.closed_form import FrozenFeatures, domains_used, fit_closed_form
+from automl_xfer.transfer.closed_form import FrozenFeatures, domains_used, fit_head
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.loader import BatchLoader
@@ -89,7 +89,7 @@ def _starting_head(
     if not strategy.freezing.head_first:
         return strategy.head.build(backbone.feature_dim, parts.num_classes)
     features = FrozenFeatures(context.cache, backbone, context.device)
-    head, _ = fit_closed_form(strategy, parts, features, features)
+    head = fit_head(strategy, parts, features, features)
     for parameter in head.parameters():
         parameter.requires_grad_(True)
     return head

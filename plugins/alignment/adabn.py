@@ -3,40 +3,32 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from automl_xfer.components import AlignmentMethod
+from automl_xfer.components import AlignmentMethod, Float
+
+from .batch_norm import re_estimate
 
 
 @dataclass(frozen=True)
 class AdaBN(AlignmentMethod):
-    """Re-estimate the batch-norm statistics on target images after training.
+    """Re-estimate the batch-norm statistics on images of the domain that is predicted.
 
-    Running mean and variance become the mean over the target batches of each batch's own;
-    nothing else changes. Li et al. 2016, arXiv 1603.04779.
+    Running mean and variance become (1 - mix) times the pretrained ones plus mix times the mean
+    over batches of each batch's own. On a frozen backbone source and target each get their own
+    statistics; before fine-tuning the target's are set. Li et al. 2016, arXiv 1603.04779 (mix = 1);
+    the mixture for few images: Schneider et al. 2020, arXiv 2006.16971.
     """
 
     name = "adabn"
-    requires = frozenset({"source", "batch_norm"})
+    requires = frozenset({"batch_norm"})
+    excludes = frozenset({"random"})
+    trains_on = frozenset({"target"})
+    adapts_each_domain = True
+    finishes_first = True
 
-    @torch.no_grad()
+    mix: float = Float(1.0, low=0.1, high=1.0)
+
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
         """Without any batch the statistics stay as they are."""
-        norms = [
-            module
-            for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.track_running_stats
-        ]
-        momenta, was_training = [norm.momentum for norm in norms], model.training
-        model.eval()
-        for norm in norms:
-            norm.num_batches_tracked.zero_()  # the first batch then replaces the old statistics
-            norm.momentum = None  # cumulative average
-            norm.train()
-        for images in target_batches:
-            model(images)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        model.train(was_training)
+        re_estimate(model, target_batches, self.mix)

@@ -14,7 +14,7 @@ class FrozenDepth(FreezingPolicy):
 
     name = "frozen-depth"
     requires = frozenset({"stages"})
-    excludes = frozenset({"random"})
+    excludes = frozenset({"random", "fused"})
 
     depth: float = Float(0.5, low=0.0, high=1.0)
 

@@ -10,6 +10,7 @@ class FullFineTuning(FreezingPolicy):
     """Train every parameter from the first step."""
 
     name = "full"
+    excludes = frozenset({"fused"})
 
     def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
         return True

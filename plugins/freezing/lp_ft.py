@@ -15,7 +15,7 @@ class LinearProbeThenFineTune(FreezingPolicy):
     """
 
     name = "lp-ft"
-    excludes = frozenset({"random"})
+    excludes = frozenset({"random", "fused"})
     head_first = True
     complexity = 2
 

@@ -1,0 +1,101 @@
+"""Clusters of the target that start from the source's classes."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from automl_xfer.components import AlignmentMethod, Choice, Float
+
+from .batch_norm import re_estimate
+
+_ROUNDS = 20
+
+
+class MixtureHead(nn.Module):
+    """Posterior of a Gaussian mixture with one covariance, on unit-length standardised features.
+
+    u = normalise((x - mean) / std) - centre; logits = u W + b.
+    """
+
+    def __init__(self, feature_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_dim))
+        self.register_buffer("std", torch.ones(feature_dim))
+        self.register_buffer("centre", torch.zeros(feature_dim))
+        self.register_buffer("weight", torch.zeros(feature_dim, num_classes))
+        self.register_buffer("bias", torch.zeros(num_classes))
+
+    def unit(self, features: Tensor) -> Tensor:
+        """Standardised, length 1: (N, D) -> (N, D)."""
+        return nn.functional.normalize((features - self.mean) / self.std, dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, D) -> logits (N, K)."""
+        return (self.unit(features) - self.centre) @ self.weight + self.bias
+
+
+@dataclass(frozen=True)
+class TargetMixture(AlignmentMethod):
+    """Let the classes settle in the target's own clusters, starting from the source's head.
+
+    Batch-norm statistics of each domain as in AdaBN (share `mix`; 0 keeps the pretrained ones),
+    then a Gaussian mixture with one covariance and equal class priors on the target's features
+    (standardised, unit length, `dims` principal components), whose responsibilities start from
+    the head fitted on labels. EM: Dempster, Laird and Rubin 1977; the idea of moving class
+    centres on unlabelled target features: SHOT, Liang et al. 2020, arXiv 2002.08546.
+    Each M step shrinks the covariance: C <- (1 - shrinkage) C + shrinkage tr(C)/d I.
+    """
+
+    name = "target-mixture"
+    requires = frozenset({"frozen", "unlabelled"})
+    adapts_each_domain = True
+    complexity = 2
+
+    mix: float = Float(1.0, low=0.0, high=1.0)
+    dims: int = Choice(64, (32, 64, 128))
+    shrinkage: float = Float(0.3, low=0.1, high=0.9)
+
+    def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
+        if self.mix > 0:
+            re_estimate(model, target_batches, self.mix)
+
+    def target_head(self, feature_dim: int, num_classes: int) -> nn.Module:
+        return MixtureHead(feature_dim, num_classes)
+
+    def refine(self, head: nn.Module, features: Tensor, probabilities: Tensor) -> None:
+        assert isinstance(head, MixtureHead)
+        head.mean.copy_(features.mean(0))
+        head.std.copy_(features.std(0).clamp_min(1e-6))
+        unit = head.unit(features)
+        head.centre.copy_(unit.mean(0))
+        centred = (unit - head.centre).double()
+        basis = _principal(centred, self.dims)
+        weight, bias = _mixture(centred @ basis, probabilities.double(), self.shrinkage)
+        head.weight.copy_(basis @ weight)
+        head.bias.copy_(bias)
+
+
+def _principal(centred: Tensor, dims: int) -> Tensor:
+    """(D, d) first principal directions."""
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    return directions[:dims].T
+
+
+def _mixture(z: Tensor, share: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
+    """Weight (d, K) and bias (K,) of the posterior's logits after EM from `share` (N, K)."""
+    eye = torch.eye(z.shape[1], dtype=z.dtype)
+    weight, bias = z.new_zeros(z.shape[1], share.shape[1]), z.new_zeros(share.shape[1])
+    for _ in range(_ROUNDS):
+        count = share.sum(0)
+        means = share.T @ z / count.clamp_min(1e-6)[:, None]
+        spread = (z.T @ z - means.T @ (count[:, None] * means)) / len(z)
+        ridge = spread.diagonal().mean().clamp_min(1e-12)
+        spread = (1 - shrinkage) * spread + shrinkage * ridge * eye
+        weight = torch.linalg.solve(spread, means.T)
+        bias = -0.5 * (means.T * weight).sum(0)
+        bias = bias.masked_fill(count < 1e-3, -math.inf)  # an empty class stays empty
+        share = (z @ weight + bias).softmax(1)
+    return weight, bias.clamp_min(-1e4)
