@@ -238,12 +238,11 @@ def _look(session: Session) -> None:
 
 def _time_untrained(session: Session) -> None:
     """An untrained backbone is as fast as the pretrained one of its architecture: the first."""
-    first = next(
-        (b.label for b in session.space.backbones if b.label in session.seconds_per_image), None
-    )
+    speeds = session.seconds_per_image
+    known = [backbone.label for backbone in session.space.backbones if backbone.label in speeds]
     for backbone in session.space.backbones:
-        if first is not None and backbone.initialisation == "random":
-            session.seconds_per_image[backbone.label] = session.seconds_per_image[first]
+        if known and backbone.initialisation == "random":
+            speeds[backbone.label] = speeds[known[0]]
 
 
 def _without_backbone(session: Session, label: str, reason: str) -> None:

@@ -159,8 +159,9 @@ def _paired_gain(
 
 def agreement_with_source_only(session: Session, winner: Winner, reference: TrialRecord) -> float:
     """Share of unlabelled target images on which winner and source-only agree."""
-    members = [(candidate(session, each.trial).target, weight) for each, weight in winner.members]
-    ours = sum(weight * target for target, weight in members).argmax(1)
+    targets = np.stack([candidate(session, each.trial).target for each, _ in winner.members])
+    weights = np.array([weight for _, weight in winner.members], np.float32)
+    ours = np.tensordot(weights, targets, axes=1).argmax(1)
     theirs = read_predictions(reference).unlabelled
     assert theirs is not None
     return float(np.mean(ours == theirs.argmax(1)))
