@@ -24,7 +24,7 @@ class LinearOptimalTransport(AlignmentMethod):
     name = "linear-ot"
     requires = frozenset({"source", "frozen"})
 
-    regularisation: float = Float(0.1, low=1e-3, high=10.0, log=True)
+    regularisation: float = Float(1.0, low=1e-3, high=10.0, log=True)
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def align(self, source: Tensor, source_labels: Tensor, target: Tensor) -> AlignedFeatures:

@@ -24,7 +24,7 @@ class SubspaceAlignment(AlignmentMethod):
     name = "subspace-alignment"
     requires = frozenset({"source", "frozen"})
 
-    dimensions: int = Int(64, low=8, high=256, log=True)
+    dimensions: int = Int(32, low=8, high=128, log=True)
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def align(self, source: Tensor, source_labels: Tensor, target: Tensor) -> AlignedFeatures:
