@@ -8,7 +8,7 @@ _FINE_TUNING = {
     **_NONE,
     "freezing": {"name": "full"},
     "head": {"name": "linear"},
-    "optimization": {"name": "adamw", "learning_rate": 3e-4, "epochs": 20},
+    "optimization": {"name": "adamw", "learning_rate": 3e-4, "epochs": 15},
 }
 
 BASELINES = (
@@ -53,8 +53,8 @@ PORTFOLIO = (
     _probe("linear-ot", top=2),
     _probe("target-mixture", top=2, mix=0.0),
     _probe("joint", top=2),
-    _lp_ft("none", 3e-4, 30),
-    _lp_ft("adabn", 3e-4, 30, mix=0.5),
+    _lp_ft("none", 1e-4, 20),
+    _lp_ft("adabn", 1e-4, 20, mix=0.3),
     _probe("target-mixture", top=2, mix=0.5),
     _probe("adabn", top=2, mix=1.0),
     _probe("adabn", mix=0.3),

@@ -65,7 +65,7 @@ def _baseline(baseline: BaselineResult) -> str:
 
 def _input(description: BundleDescription) -> str:
     size = description.image_size
-    return f"RGB, shorter side to {size} pixels (bicubic), centre crop; normalisation is in the model"
+    return f"RGB, shorter side {size} pixels (bicubic), centre crop; the model normalises"
 
 
 def _list(title: str, lines: list[str]) -> str:

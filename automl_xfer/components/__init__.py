@@ -2,7 +2,7 @@
 
 from automl_xfer.components.alignment import AlignedFeatures, AlignmentMethod
 from automl_xfer.components.augmentation import AugmentationPolicy
-from automl_xfer.components.backbone import Backbone, BackboneRequest, StagedModel
+from automl_xfer.components.backbone import Backbone, BackboneRequest, FusedModel, StagedModel
 from automl_xfer.components.base import Choice, Component, Float, Int
 from automl_xfer.components.batch import Batch
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
@@ -24,6 +24,7 @@ __all__ = [
     "Component",
     "Float",
     "FreezingPolicy",
+    "FusedModel",
     "Head",
     "Int",
     "Optimization",

@@ -1,10 +1,11 @@
 """The backbone axis: what turns images into features."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,31 @@ class StagedModel(nn.Module):
         for stage in self.stages[start:stop]:
             images = stage(images)
         return self.pool(images) if stop is None else images
+
+
+class FusedModel(StagedModel):
+    """Several models side by side: their features, each scaled to length sqrt(D), concatenated.
+
+    Frozen only: it is one stage. The feature cache reads the members' own cached features.
+    """
+
+    def __init__(self, members: Sequence[StagedModel]) -> None:
+        dim = sum(member.feature_dim for member in members)
+        first = members[0]
+        mean, std = first.mean.flatten().tolist(), first.std.flatten().tolist()
+        super().__init__([], nn.Identity(), dim, mean=mean, std=std)
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Images normalised as for the first member; each gets them normalised its own way."""
+        pixels = images * self.std + self.mean
+        members = [cast(StagedModel, member) for member in self.members]
+        return self.join([member((pixels - member.mean) / member.std) for member in members])
+
+    def join(self, features: Sequence[Tensor]) -> Tensor:
+        """The members' features (N, D_i) -> (N, sum of D_i), every member equally loud."""
+        scaled = [nn.functional.normalize(f, dim=1) * math.sqrt(f.shape[1]) for f in features]
+        return torch.cat(scaled, dim=1)
 
 
 @dataclass(frozen=True)

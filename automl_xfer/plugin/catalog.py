@@ -90,7 +90,7 @@ class Catalog:
         """
         classes = sorted(
             cast(dict[str, type[Backbone]], self.classes["backbone"]).values(),
-            key=lambda made: _INITIALISATIONS.index(made.initialisation),
+            key=lambda made: (_INITIALISATIONS.index(made.initialisation), made.complexity),
         )
         for pattern in request.patterns:
             alone = replace(request, patterns=(pattern,))

@@ -51,7 +51,6 @@ def run_in_child(
     timeout: float,
     answer: Callable[[Any], Any] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
-    threads: int = 2,
 ) -> Any:
     """Run `function(argument, channel)` in a fresh process and return its result.
 
@@ -61,7 +60,7 @@ def run_in_child(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child_main, args=(function, argument, theirs, threads))
+    process = context.Process(target=_child_main, args=(function, argument, theirs))
     process.start()
     theirs.close()
     try:
@@ -114,14 +113,11 @@ def _end(process: Any) -> None:
 
 
 def _child_main(
-    function: Callable[[Any, Channel], Any], argument: object, connection: Connection, threads: int
+    function: Callable[[Any, Channel], Any], argument: object, connection: Connection
 ) -> None:
     """Entry of the child: ignore Ctrl-C (the parent decides), die with the parent, run, report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)
     try:
         message: tuple[str, Any] = ("done", function(argument, Channel(connection)))
     except BaseException as error:

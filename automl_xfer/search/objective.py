@@ -44,7 +44,10 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     strategy = session.space.suggest(trial)
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     if session.removed & set(component_keys(strategy)) or _would_not_end(session, strategy, role):
+        session.draws_skipped += 1
         raise optuna.TrialPruned
+    session.draws_skipped = 0
+    session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
     trial.set_user_attr("strategy", strategy.describe())

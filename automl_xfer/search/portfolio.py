@@ -5,9 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from automl_xfer.components import Backbone, Strategy, StrategySketch
+from automl_xfer.components.base import IntRange
 from automl_xfer.errors import AutomlXferError
+from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import Role
+
+_BASELINE_SHARE = 0.08
+"""A baseline that trains by gradient gets this share of the whole time, and epochs to match."""
 
 
 def enqueue_start(session: Session) -> None:
@@ -57,11 +62,23 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
     sketches.sort(key=lambda sketch: sketch.baseline is None)  # stable: baselines come first
     seen: set[str] = set()
     for sketch in sketches:
-        for strategy in _complete(session, sketch):
+        for complete in _complete(session, sketch):
+            strategy = _affordable(session, complete) if sketch.baseline else complete
             if (key := strategy.to_json()) not in seen:
                 seen.add(key)
                 role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
                 yield strategy, {"role": role.value, "baseline": sketch.baseline}
+
+
+def _affordable(session: Session, strategy: Strategy) -> Strategy:
+    """A baseline with so few epochs that it takes no more than its share of the time."""
+    allowed = _BASELINE_SHARE * session.options.time_limit
+    seconds = predicted_seconds(session, strategy)
+    epochs = type(strategy.optimization).parameter_ranges().get("epochs")
+    if seconds <= allowed or not isinstance(epochs, IntRange):
+        return strategy
+    fewer = max(epochs.low, int(strategy.optimization.epochs * allowed / seconds))
+    return replace(strategy, optimization=replace(strategy.optimization, epochs=fewer))
 
 
 def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:
@@ -92,4 +109,7 @@ def _backbones(session: Session, sketch: StrategySketch) -> list[Backbone]:
         for backbone in session.space.backbones
         if (backbone.initialisation == "random") == (sketch.initialisation == "random")
     ]
+    if sketch.baseline:  # a baseline is what one would do by hand: one plain backbone
+        simplest = min((backbone.complexity for backbone in fitting), default=0)
+        fitting = [backbone for backbone in fitting if backbone.complexity == simplest]
     return sorted(fitting, key=lambda backbone: order.get(backbone.label, len(order)))

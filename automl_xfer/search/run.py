@@ -36,6 +36,9 @@ from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
 
+_MOST_SKIPPED = 100
+"""So many draws in a row that cannot be run, and the search has nothing left to try."""
+
 _CPU_IMAGE_SIZE, _GPU_IMAGE_SIZE = 160, 224
 
 
@@ -258,15 +261,13 @@ def _search(session: Session) -> None:
     _run_baselines_outside(session)
     limit = session.options.trials
     session.phase("search", session.plan.describe(_n_labelled(session)))
-    done = 0
-    while not _search_is_over(session, done, limit):
+    while not _search_is_over(session, limit):
         try:
             session.optuna_study.optimize(
                 lambda trial: objective(session, trial), n_trials=1, catch=(TrialFailedError,)
             )
         except StopRequested:
             break
-        done += 1
 
 
 def _run_baselines_outside(session: Session) -> None:
@@ -283,8 +284,9 @@ def _run_baselines_outside(session: Session) -> None:
                 )
 
 
-def _search_is_over(session: Session, done: int, limit: int | None) -> bool:
-    spent = limit is not None and done >= limit
+def _search_is_over(session: Session, limit: int | None) -> bool:
+    spent = limit is not None and session.trials_run >= limit
+    spent = spent or session.draws_skipped >= _MOST_SKIPPED
     return spent or session.should_stop() or session.deadline.left(SEARCH_SHARE) < 1.0
 
 

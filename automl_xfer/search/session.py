@@ -41,6 +41,8 @@ class Session:
     backbone_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds_per_image: dict[str, float] = field(default_factory=dict)  # forward, by backbone
+    trials_run: int = 0
+    draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
 
     @property

@@ -4,14 +4,15 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from automl_xfer.components import StagedModel
+from automl_xfer.components import FusedModel, StagedModel
 from automl_xfer.data.image_set import ImageSet
-from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.model import pixel_batches, weights_key
 from automl_xfer.transfer.parts import Part
 
@@ -30,6 +31,12 @@ class FeatureCache:
         self, model: StagedModel, image_set: ImageSet, device: str, *, flip: bool = False
     ) -> NDArray[np.float16]:
         """(N, D) features of every image of the set, of its mirror image if `flip`."""
+        if isinstance(model, FusedModel):
+            members = [cast(StagedModel, member) for member in model.members]
+            rows = [self.features(member, image_set, device, flip=flip) for member in members]
+            tensors = [torch.from_numpy(np.asarray(row, np.float32)) for row in rows]
+            joined: NDArray[np.float16] = model.join(tensors).half().numpy()
+            return joined
         view = "flip" if flip else "plain"
         text = f"{weights_key(model)}/{image_set.key}/{view}"
         path = self.directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
@@ -55,8 +62,9 @@ def _compute(
     model: StagedModel, image_set: ImageSet, device: str, flip: bool
 ) -> NDArray[np.float16]:
     model = model.to(device).eval()
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    for pixels in pixel_batches(Part.whole(image_set), 64, device):
+    for pixels in pixel_batches(Part.whole(image_set), batch_size(device), device):
         images = model.normalise(pixels)
         with autocast(device):
             rows.append(model(images.flip(3) if flip else images).half().cpu().numpy())

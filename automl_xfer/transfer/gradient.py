@@ -59,6 +59,7 @@ def train(
     device = context.device
     head = _starting_head(strategy, parts, context, backbone)
     model = TransferModel(backbone, head).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     training = _prepare(strategy, parts, model, context)
     optimization = strategy.optimization
     domains = _labelled_domains(strategy, parts)
@@ -172,7 +173,7 @@ def _run_epoch(
         progress = (epoch + step / loader.steps) / optimization.epochs
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * optimization.schedule(progress)
-        with autocast(training.device):
+        with autocast(training.device, training=True):
             loss = _loss(training, labelled, target, progress, first)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

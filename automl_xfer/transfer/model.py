@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from automl_xfer.components import StagedModel
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
-from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.parts import Part
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -77,11 +77,11 @@ def apply_freezing(backbone: StagedModel, policy: FreezingPolicy, epoch: int) ->
     return first
 
 
-def pixel_batches(part: Part, batch_size: int, device: str) -> Iterator[Tensor]:
+def pixel_batches(part: Part, size: int, device: str) -> Iterator[Tensor]:
     """uint8 batches (N, 3, H, W) of a part, in its order."""
     images = part.image_set.images
-    for start in range(0, len(part), batch_size):
-        yield to_tensor(images[part.indices[start : start + batch_size]], device)
+    for start in range(0, len(part), size):
+        yield to_tensor(images[part.indices[start : start + size]], device)
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
@@ -91,12 +91,12 @@ def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
 
 @torch.no_grad()
 def predict_probabilities(
-    model: TransferModel, part: Part, device: str, *, batch_size: int = 64, flip: bool = True
+    model: TransferModel, part: Part, device: str, *, flip: bool = True
 ) -> NDArray[np.float32]:
     """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
-    model.eval()
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    for pixels in pixel_batches(part, batch_size, device):
+    for pixels in pixel_batches(part, batch_size(device), device):
         images = model.backbone.normalise(pixels)
         with autocast(device):
             logits = model(images)

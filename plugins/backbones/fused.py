@@ -1,43 +1,15 @@
 """Several backbones side by side, their features concatenated."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import torch
-from torch import Tensor, nn
-
-from automl_xfer.components import Backbone, BackboneRequest, StagedModel
+from automl_xfer.components import Backbone, BackboneRequest, FusedModel
 
 from .timm_backbone import TimmBackbone
 
 _MOST = 4  # pairs of the first four candidates
-
-
-class SideBySide(nn.Module):
-    """Each member's features, scaled to unit length, side by side: (N, 3, H, W) -> (N, sum D).
-
-    Members get pixels normalised in their own way from the common mean and standard deviation.
-    """
-
-    def __init__(self, members: Sequence[StagedModel]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def forward(self, images: Tensor) -> Tensor:
-        first = self.members[0]
-        features = []
-        for member in self.members:
-            own = (images * first.std + first.mean - member.mean) / member.std
-            features.append(unit_length(member(own)))
-        return torch.cat(features, dim=1)
-
-
-def unit_length(features: Tensor) -> Tensor:
-    """Rows scaled to length sqrt(D), so that every member speaks equally loud."""
-    return nn.functional.normalize(features, dim=1) * math.sqrt(features.shape[1])
 
 
 @dataclass(frozen=True)
@@ -60,15 +32,8 @@ class FusedBackbone(Backbone):
             for pair in combinations(single, 2)
         ]
 
-    def build(self, *, pretrained: bool = True) -> StagedModel:
-        models = [member.build(pretrained=pretrained) for member in self._members()]
-        return StagedModel(
-            [SideBySide(models)],
-            nn.Identity(),
-            sum(model.feature_dim for model in models),
-            mean=models[0].mean.flatten().tolist(),
-            std=models[0].std.flatten().tolist(),
-        )
+    def build(self, *, pretrained: bool = True) -> FusedModel:
+        return FusedModel([member.build(pretrained=pretrained) for member in self._members()])
 
     def facts(self) -> frozenset[str]:
         common = frozenset.intersection(*(member.facts() for member in self._members()))

@@ -1,0 +1,184 @@
+"""The whole road on small real images: search, bundle, report, resume."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from automl_xfer.bundle import load_bundle
+from automl_xfer.errors import CatalogChangedError, ConfigError, StudyError
+from automl_xfer.search.options import SearchOptions
+from automl_xfer.search.run import run_search
+from automl_xfer.study.records import FailureKind, Role, TrialState
+from automl_xfer.study.store import StudyStore
+
+
+@pytest.fixture
+def options(tmp_path, labelled, weights_dir):
+    return SearchOptions(
+        target=str(labelled),
+        study="s",
+        studies_dir=str(tmp_path / "studies"),
+        weights_dir=str(weights_dir),
+        time_limit=150.0,
+        trials=5,
+        image_size=32,
+        choices={"optimization": ("closed-form", "adamw")},
+    )
+
+
+def store_of(options):
+    return StudyStore(f"sqlite:///{options.studies_dir}/studies.db")
+
+
+def test_a_labelled_folder_becomes_a_model_and_goes_on(options, labelled):
+    events = []
+    record = run_search(options, events.append)
+    result = record.result
+    assert record.phase == "finished"
+    assert {baseline["name"] for baseline in result["baselines"]} == {
+        "linear-probe",
+        "full-fine-tuning",
+        "from-scratch",
+    }
+    assert 0.9 < result["winner"]["score"] <= 1.0
+    bundle = load_bundle(options.directory / "bundle", device="cpu")
+    paths = sorted((labelled / "left").iterdir()) + sorted((labelled / "top").iterdir())
+    predictions = list(bundle.predict(paths))
+    right = sum(p.label == path.parent.name for p, path in zip(predictions, paths, strict=True))
+    assert right >= 19
+    assert (options.directory / "bundle" / "MODEL_CARD.md").read_text().startswith("# s\n")
+    assert "<html" in (options.directory / "report.html").read_text()
+
+    before = [trial for trial in store_of(options).trials("s") if trial.repeats is None]
+    again = run_search(replace(options, trials=2))
+    after = [trial for trial in store_of(options).trials("s") if trial.repeats is None]
+    assert [trial.id for trial in after[: len(before)]] == [trial.id for trial in before]
+    assert len(after) == len(before) + 2
+    assert again.seconds_spent > record.seconds_spent
+
+    with pytest.raises(StudyError, match="another metric"):
+        run_search(replace(options, metric="macro-f1"))
+    with pytest.raises(CatalogChangedError, match="restore those plugins"):
+        run_search(replace(options, plugins_dir=str(_plugin(options, "extra-none"))))
+
+
+def _plugin(options, name):
+    folder = options.directory.parent / "plugins"
+    folder.mkdir(exist_ok=True)
+    (folder / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from automl_xfer import hookimpl\n"
+        "from automl_xfer.components import Regularizer\n"
+        "@dataclass(frozen=True)\n"
+        "class Extra(Regularizer):\n"
+        f"    name = '{name}'\n"
+        "    def build(self, backbone, head):\n"
+        "        raise ValueError('my plugin is broken')\n"
+        "@hookimpl\n"
+        "def register_regularizers():\n"
+        "    return [Extra]\n"
+    )
+    return folder
+
+
+def test_without_target_labels_no_label_is_needed_and_source_only_is_there(
+    options, unlabelled, source
+):
+    record = run_search(replace(options, target=str(unlabelled), source=(str(source),), trials=6))
+    names = [baseline["name"] for baseline in record.result["baselines"]]
+    assert "source-only" in names
+    assert all(baseline["gain"] is None for baseline in record.result["baselines"])
+    assert "no gain over source-only can be measured" in " ".join(record.result["notes"])
+    bundle = load_bundle(options.directory / "bundle", device="cpu")
+    paths = sorted(unlabelled.iterdir())
+    right = [p.label == p.path.name.split("-")[0] for p in bundle.predict(paths)]
+    assert sum(right) >= 0.9 * len(right)
+
+
+def test_test_rows_are_scored_once_and_never_searched(options, labelled, tmp_path):
+    table = tmp_path / "task.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "split"])
+        for label in ("left", "top"):
+            for number, path in enumerate(sorted((labelled / label).iterdir())):
+                # The labels of the test rows are swapped: whoever learnt from them would show it.
+                wrong = "top" if label == "left" else "left"
+                test = number >= 7
+                writer.writerow([path, wrong if test else label, "test" if test else "train"])
+    record = run_search(replace(options, target=str(table), trials=4))
+    assert record.result["winner"]["score"] > 0.9
+    assert record.result["test"]["n"] == 6
+    assert record.result["test"]["scores"]["accuracy"] < 0.2
+
+
+def test_a_broken_plugin_costs_its_trials_and_is_taken_out(options):
+    options.directory.parent.mkdir(parents=True)
+    folder = _plugin(options, "broken")
+    choices = {
+        "freezing": ("full",),
+        "regularizer": ("broken", "none"),
+        "optimization": ("adamw",),
+        "augmentation": ("none",),
+    }
+    notes = []
+    record = run_search(
+        replace(options, plugins_dir=str(folder), choices=choices, trials=12, seed=1),
+        lambda event: notes.append(getattr(event, "message", "")),
+    )
+    trials = store_of(options).trials("s")
+    broken = [t for t in trials if t.strategy["regularizer"]["name"] == "broken"]
+    assert 1 <= len(broken) <= 3
+    assert {t.failure_kind for t in broken} == {FailureKind.PLUGIN_ERROR}
+    assert all("my plugin is broken" in t.traceback for t in broken)
+    assert record.result["winner"]["score"] > 0.5
+    if len(broken) == 3:
+        assert any("regularizer broken failed 3 times" in note for note in notes)
+
+
+def test_a_request_to_stop_still_ends_in_a_bundle(options):
+    finished = []
+
+    def listen(event):
+        finished.append(type(event).__name__ == "TrialFinished")
+
+    record = run_search(replace(options, trials=50), listen, lambda: sum(finished) >= 2)
+    trials = store_of(options).trials("s")
+    assert record.phase == "finished"
+    assert len([t for t in trials if t.state is TrialState.COMPLETE]) == 2
+    assert load_bundle(options.directory / "bundle", device="cpu").classes == ("left", "top")
+
+
+def test_baselines_run_even_where_the_choices_leave_them_out(options):
+    record = run_search(replace(options, choices={"freezing": ("linear-probe",)}, trials=1))
+    trials = store_of(options).trials("s", Role.BASELINE)
+    assert {trial.baseline for trial in trials} == {
+        "linear-probe",
+        "full-fine-tuning",
+        "from-scratch",
+    }
+    assert record.result is not None
+
+
+def test_postgresql_takes_the_same_study(options, postgresql_url):
+    record = run_search(replace(options, storage=postgresql_url, trials=2))
+    assert record.phase == "finished"
+    assert json.dumps(record.result)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"metric": "auc"}, "--metric must be one of"),
+        ({"weights_dir": "nowhere"}, "--weights-dir nowhere is not a folder"),
+        ({"time_limit": 1.0}, "at least 10 seconds"),
+        ({"trials": 0}, "at least 1"),
+        ({"study": "../up"}, "--study must be"),
+        ({"image_size": 5}, "between 16 and 1024"),
+    ],
+)
+def test_bad_options_are_one_sentence(options, change, words):
+    with pytest.raises(ConfigError, match=words):
+        run_search(replace(options, **change))

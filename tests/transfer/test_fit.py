@@ -1,0 +1,141 @@
+"""fit: what must train trains, what must not stays bit-identical, and scores are right."""
+
+import numpy as np
+import pytest
+import torch
+
+from automl_xfer.transfer.closed_form import fit_closed_form
+from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.gradient import NonFiniteLossError
+from automl_xfer.transfer.model import predict_probabilities
+from automl_xfer.transfer.parts import TrainingParts
+from automl_xfer.transfer.pretrain import starting_backbone
+
+FAST = {"optimization.adamw.epochs": 15, "optimization.adamw.learning_rate": 3e-4}
+
+
+def trainable(space, freezing, alignment="none", head="linear", **parameters):
+    names = {
+        "freezing": freezing,
+        "alignment": alignment,
+        "head": head,
+        "optimization": "adamw",
+    }
+    return space.strategy("toy", names, {**FAST, **parameters})
+
+
+def frozen(space, alignment="none", head="logistic-regression", **parameters):
+    names = {"freezing": "linear-probe", "alignment": alignment, "head": head}
+    return space.strategy("toy", names, parameters)
+
+
+def accuracy(fitted, part):
+    return float(np.mean(fitted.predict(part).argmax(1) == part.labels))
+
+
+@pytest.mark.parametrize("depth", [0.3, 0.7])
+def test_frozen_stages_stay_bit_identical_and_the_others_change(space, parts, context, depth):
+    strategy = trainable(space, "frozen-depth", **{"freezing.frozen-depth.depth": depth})
+    before = starting_backbone(strategy.backbone, parts, context).state_dict()
+    after = fit(strategy, parts, context).model.backbone
+    n = len(after.stages)
+    first = next(stage for stage in range(n) if stage >= depth * n)
+    changed = {
+        int(name.split(".")[1])
+        for name, value in after.state_dict().items()
+        if name.startswith("stages") and not torch.equal(value, before[name])
+    }
+    assert changed == set(range(first, n))
+
+
+def test_a_linear_probe_leaves_the_backbone_alone(space, parts, context):
+    strategy = frozen(space)
+    before = starting_backbone(strategy.backbone, parts, context).state_dict()
+    after = fit(strategy, parts, context).model.backbone.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_pretrained_batch_norm_statistics_stay_in_full_fine_tuning(space, parts, context):
+    strategy = trainable(space, "full")
+    before = starting_backbone(strategy.backbone, parts, context).state_dict()
+    after = fit(strategy, parts, context).model.backbone.state_dict()
+    statistics = [name for name in before if "running_" in name]
+    assert statistics and all(torch.equal(after[name], before[name]) for name in statistics)
+    assert not torch.equal(after["stages.0.0.0.weight"], before["stages.0.0.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("freezing", "head"), [("full", "linear"), ("lp-ft", "logistic-regression")]
+)
+def test_gradient_training_learns_the_toy(space, parts, context, make_part, freezing, head):
+    fitted = fit(trainable(space, freezing, head=head), parts, context)
+    assert accuracy(fitted, make_part(20, 9)) > 0.9
+
+
+def test_lp_ft_starts_from_the_fitted_head(space, parts, context):
+    strategy = trainable(
+        space,
+        "lp-ft",
+        head="logistic-regression",
+        **{"optimization.adamw.learning_rate": 1e-5},
+    )
+    probe = frozen(space)
+    tuned = fit(strategy, parts, context).model.head
+    fitted = fit(probe, parts, context).model.head
+    torch.testing.assert_close(tuned.weight, fitted.weight, atol=2e-3, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_weights(space, parts, context):
+    strategy = trainable(space, "full")
+    first, second = (fit(strategy, parts, context).model.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    "alignment",
+    ["coral", "linear-ot", "subspace-alignment", "adabn", "target-mixture", "joint", "source-only"],
+)
+def test_cached_predictions_are_those_of_the_assembled_model(
+    space, parts, context, make_part, alignment
+):
+    fitted = fit(frozen(space, alignment), parts, context)
+    part = make_part(12, 7)
+    assembled = predict_probabilities(fitted.model, part, "cpu")
+    np.testing.assert_allclose(fitted.predict(part), assembled, atol=0.02)  # features in 16 bit
+    if alignment != "source-only":  # whose colours are not the target's
+        assert accuracy(fitted, part) > 0.9
+
+
+@pytest.mark.parametrize("alignment", ["deep-coral", "mk-mmd", "dann"])
+def test_alignment_losses_train_from_source_labels_alone(
+    space, catalog, parts, context, make_part, alignment
+):
+    from dataclasses import replace
+
+    unlabelled_space = replace(space, facts=frozenset({"no_target_labels", "source", "unlabelled"}))
+    strategy = trainable(unlabelled_space, "full", alignment)
+    without = TrainingParts(2, None, parts.source, parts.unlabelled[1:])
+    assert accuracy(fit(strategy, without, context), make_part(20, 9)) > 0.8
+
+
+def test_a_loss_that_is_not_finite_is_an_error(space, parts, context, monkeypatch):
+    strategy = trainable(space, "full")
+    monkeypatch.setattr(
+        type(strategy.regularizer),
+        "build",
+        lambda self, backbone, head: lambda batch: batch.logits.sum() * float("nan"),
+    )
+    with pytest.raises(NonFiniteLossError, match="epoch 1"):
+        fit(strategy, parts, context)
+
+
+def test_adabn_sets_the_statistics_of_the_domain(space, parts, context):
+    strategy = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0})
+    backbone = starting_backbone(strategy.backbone, parts, context)
+    closed = fit_closed_form(strategy, parts, context.cache, backbone, "cpu")
+    images = np.concatenate([part.image_set.images[part.indices] for part in parts.unlabelled])
+    pixels = backbone.normalise(torch.from_numpy(images).permute(0, 3, 1, 2))
+    with torch.no_grad():
+        first = backbone.stages[0][0][0](pixels)
+    norm = closed.target.backbone.stages[0][0][1]
+    torch.testing.assert_close(norm.running_mean, first.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
