@@ -55,12 +55,18 @@ def read_description(directory: Path) -> BundleDescription:
             "give the bundle folder that a finished study wrote"
         ) from None
     except (OSError, ValueError) as error:
-        raise BundleError(f"cannot read {path}: {error}") from error
-    return _from_data(path, data)
+        raise BundleError(
+            f"cannot read {path} ({error}); copy the bundle again from where it was made"
+        ) from error
+    return _from_data(path, data if isinstance(data, dict) else {})
 
 
 def _from_data(path: Path, data: Mapping[str, Any]) -> BundleDescription:
     version = data.get("format_version")
+    if version is None:
+        raise BundleError(
+            f"{path} does not describe a bundle; give the bundle folder that a finished study wrote"
+        )
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{path} has format version {version}; this automl-xfer reads {FORMAT_VERSION}: "
@@ -70,4 +76,6 @@ def _from_data(path: Path, data: Mapping[str, Any]) -> BundleDescription:
         members = tuple(Member(**member) for member in data["members"])
         return BundleDescription(**{**data, "members": members, "classes": tuple(data["classes"])})
     except (KeyError, TypeError) as error:
-        raise BundleError(f"{path} is incomplete: {error}") from error
+        raise BundleError(
+            f"{path} is incomplete ({error}); copy the bundle again from where it was made"
+        ) from error

@@ -33,7 +33,9 @@ def load_member(
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"cannot read the weights {path}: {error}") from error
+        raise BundleError(
+            f"cannot read the weights {path} ({error}); copy the bundle again"
+        ) from error
     made = Strategy.from_dict(strategy, classes)
     backbone = made.backbone.build(pretrained=False)
     feature_map = _feature_map(state)
@@ -43,7 +45,10 @@ def load_member(
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise BundleError(f"the weights {path} do not fit their strategy: {error}") from error
+        raise BundleError(
+            f"the weights {path} do not fit the strategy in the bundle's description; "
+            "copy the bundle again from where it was made"
+        ) from error
     return model.eval()
 
 

@@ -99,6 +99,11 @@ def _csv_images(path: Path) -> Iterator[tuple[str, Path]]:
                 names = ", ".join(reader.fieldnames or ()) or "none"
                 raise DataError(f"{path} needs a column called image; it has {names}")
             for row in reader:
-                yield row["image"], path.parent / row["image"]
+                given = row["image"] or ""  # a row too short to have one stays in the output
+                yield given, path.parent / given
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(
+            f"cannot read {path} ({error.strerror}); give image files, folders or a CSV"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV in UTF-8; save the table as one") from error

@@ -80,14 +80,17 @@ def make_options(config: str | None, given: dict[str, Any]) -> "SearchOptions":
     from automl_xfer.search.options import SearchOptions, read_study_file
 
     data = read_study_file(Path(config)) if config else {}
-    choices = dict(data.get("choices", {}))
-    for axis in _AXES:
-        if names := given.pop(axis, None):
-            choices[axis] = [name.strip() for name in names.split(",") if name.strip()]
+    names = {axis: given.pop(axis) for axis in _AXES}
+    choices = {axis: _listed(text) for axis, text in names.items() if text}
     data |= {key: value for key, value in given.items() if value not in (None, ())}
-    if choices:
-        data["choices"] = choices
+    stored = data.get("choices", {})
+    if choices and isinstance(stored, dict):  # what else it may be, from_dict refuses
+        data["choices"] = stored | choices
     return SearchOptions.from_dict(data)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def run(options: "SearchOptions", *, as_json: bool, verbose: bool, quiet: bool) -> "StudyRecord":

@@ -6,7 +6,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from automl_xfer.errors import ConfigError
 
@@ -85,14 +86,51 @@ class SearchOptions:
             )
         if "target" not in data:
             raise ConfigError("a search needs a target; give --target FOLDER or --target FILE.csv")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-        }
-        if "choices" in values:
-            values["choices"] = {axis: tuple(names) for axis, names in values["choices"].items()}
+        types = get_type_hints(cls)
+        values = {name: _with_tuples(value, types[name]) for name, value in data.items()}
         if isinstance(values.get("time_limit"), str):
             values["time_limit"] = parse_duration(values["time_limit"])
+        for name, value in values.items():
+            if not _fits(value, types[name]):
+                raise ConfigError(f"{name} must be {_in_words(types[name])}, not {value!r}")
         return cls(**values)
+
+
+def _with_tuples(value: Any, kind: Any) -> Any:
+    """TOML's lists as tuples, and one text where several may stand as a tuple of one."""
+    if get_origin(kind) is dict and isinstance(value, Mapping):
+        return {name: _with_tuples(each, get_args(kind)[1]) for name, each in value.items()}
+    if get_origin(kind) is tuple and isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _in_words(kind: Any) -> str:
+    """What a field's type asks of a user."""
+    if get_origin(kind) is UnionType:
+        kind = get_args(kind)[0]
+    words = {
+        str: "a text",
+        int: "a whole number",
+        float: "a time such as '10m'",
+        tuple: "a list of texts",
+        dict: "a table with a list of names for each axis",
+    }
+    return words[get_origin(kind) or kind]
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value has the type that its field declares; True is no number."""
+    arguments = get_args(kind)
+    if isinstance(value, bool):
+        return False
+    if get_origin(kind) is UnionType:
+        return any(_fits(value, each) for each in arguments)
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(each, str) for each in value)
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def parse_duration(text: str) -> float:
@@ -102,7 +140,9 @@ def parse_duration(text: str) -> float:
         return float(text)
     pieces = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
-        raise ConfigError(f"a duration is a number with s, m, h or d, such as 10m, not {text!r}")
+        raise ConfigError(
+            f"--time-limit must be a number with s, m, h or d, such as 10m, not {text!r}"
+        )
     return sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
@@ -117,14 +157,19 @@ def read_study_file(path: Path) -> dict[str, Any]:
 
 
 def write_study_file(options: SearchOptions, path: Path) -> None:
-    """Write every option that is set as TOML that `read_study_file` reads back."""
+    """Write every option that is set as TOML for `read_study_file`. Raises ConfigError."""
     data = options.to_dict()
     choices = data.pop("choices", {})
     lines = [f"{name} = {_toml(value)}" for name, value in data.items()]
     if choices:
         lines += ["", "[choices]"]
         lines += [f"{axis} = {_toml(list(names))}" for axis, names in choices.items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the study file {path} ({error.strerror}); name another --save-config"
+        ) from error
 
 
 def _toml(value: object) -> str:
