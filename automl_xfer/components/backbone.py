@@ -122,6 +122,11 @@ class Backbone(Component):
         """What holds for this backbone without loading it: `pretrained`, `random`, ..."""
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Labels of the candidates that it is made of: its own, or those of a fusion's members."""
+        return (self.label,)
+
+    @property
     def relative_cost(self) -> float:
         """Rough cost of a forward pass, 1.0 = MobileNetV2 1.0; orders the start only."""
         return 1.0

@@ -214,7 +214,8 @@ def _look(session: Session) -> None:
     session.phase("look", f"{len(session.space.backbones)} backbones")
     looks: list[BackboneLook] = []
     for backbone in session.space.backbones:
-        if backbone.initialisation != "pretrained" or session.should_stop():
+        alone = backbone.parts == (backbone.label,)
+        if backbone.initialisation != "pretrained" or not alone or session.should_stop():
             continue
         request = LookRequest(
             backbone, session.prepared.data, session.device, session.cache_directory
@@ -233,10 +234,19 @@ def _look(session: Session) -> None:
             _without_backbone(session, backbone.label, str(failure))
         except StopRequested:
             return
-    looks.sort(key=lambda look: -look.neighbour_accuracy)
-    session.backbone_order = [look.label for look in looks]
+    session.backbone_order = _order(session, {k.label: k.neighbour_accuracy for k in looks})
     session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
     _time_untrained(session)
+
+
+def _order(session: Session, scores: dict[str, float]) -> list[str]:
+    """Labels, best first; a fusion by the mean of its members, after a single one as good.
+
+    On few images the fusion's own score would be the best of many noisy ones.
+    """
+    known = [b for b in session.space.backbones if all(part in scores for part in b.parts)]
+    known.sort(key=lambda b: (-sum(scores[part] for part in b.parts) / len(b.parts), b.complexity))
+    return [backbone.label for backbone in known]
 
 
 def _time_untrained(session: Session) -> None:
@@ -249,8 +259,11 @@ def _time_untrained(session: Session) -> None:
 
 
 def _without_backbone(session: Session, label: str, reason: str) -> None:
+    """Take out a backbone and the fusions it is part of."""
     try:
-        session.space = session.space.without_backbone(label)
+        for backbone in session.space.backbones:
+            if label in backbone.parts:
+                session.space = session.space.without_backbone(backbone.label)
     except ConfigError:
         raise BackboneUnavailableError(f"no backbone is left: {reason}") from None
 

@@ -1,6 +1,7 @@
 """One trial, as run in its own process: train the strategy on every fold and keep predictions."""
 
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +18,9 @@ from automl_xfer.search.child import Channel
 from automl_xfer.search.plan import Plan, fold_parts
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import FittedStrategy, fit
+from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.gradient import EpochCallback, NonFiniteLossError
+from automl_xfer.transfer.model import TransferModel, predict_probabilities
 from automl_xfer.transfer.parts import Part, StudyData, TrainingParts
 
 
@@ -37,7 +40,7 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class TrialStep:
-    """The score of one fold (or epoch of a single fold) and which of its images were right."""
+    """The score of a fold, or of an epoch of the only fold, and which images were right."""
 
     step: int
     score: float
@@ -63,16 +66,19 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     strategy = Strategy.from_dict(request.strategy, request.plugins.load()[1].classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
     run = _Run(request, strategy, context, channel)
-    pruned = False
-    for parts, held_out in fold_parts(request.data, request.plan):
-        if run.fold(parts, held_out):
-            pruned = len(run.steps) < len(request.plan.folds)
-            break
+    with suppress(_PrunedError):
+        for parts, held_out in fold_parts(request.data, request.plan):
+            run.fold(parts, held_out)
+        run.pruned = False
     loaded = perf_counter() - started - sum(run.timings.values())
     timings = {**run.timings, "load": loaded, "total": perf_counter() - started}
     metrics = run.save()
     value = metrics.get(request.plan.metric)
-    return TrialOutcome(tuple(run.steps), value, metrics, timings, _peak_memory_mb(), pruned)
+    return TrialOutcome(tuple(run.scores), value, metrics, timings, _peak_memory_mb(), run.pruned)
+
+
+class _PrunedError(Exception):
+    """The parent wants no more of this trial."""
 
 
 class _Run:
@@ -83,47 +89,62 @@ class _Run:
     ) -> None:
         self.request, self.strategy = request, strategy
         self.context, self.channel = context, channel
-        self.steps: list[float] = []
+        self.pruned = True  # until the last fold is done
+        self.scores: list[float] = []
         self.timings = {"fit": 0.0, "predict": 0.0}
-        self.rows: list[NDArray[np.int64]] = []
-        self.labels: list[NDArray[np.int64]] = []
-        self.probabilities: list[NDArray[np.float32]] = []
+        self.folds: dict[int, tuple[Part, NDArray[np.float32]]] = {}  # fold -> last predictions
         self.unlabelled: NDArray[np.float32] | None = None
 
-    def fold(self, parts: TrainingParts, held_out: Part) -> bool:
-        """Train and score one fold; whether the parent wants to stop."""
-        fitted = fit(self.strategy, parts, self.context)
+    def fold(self, parts: TrainingParts, held_out: Part) -> None:
+        """Train and score one fold. Raises _PrunedError if the parent wants to stop."""
+        fold = len(self.folds)
+        fitted = fit(self.strategy, parts, self.context, self._epoch_callback(held_out))
         self.timings["fit"] += fitted.seconds
         started = perf_counter()
-        labels = held_out.labels
-        assert labels is not None
-        probabilities = self._predict_held_out(fitted, held_out)
-        if self.request.data.target is None and self.request.data.unlabelled is not None:
+        without_labels = self.request.data.target is None
+        probabilities = fitted.predict(held_out, from_source=without_labels)
+        if without_labels and self.request.data.unlabelled is not None:
             self.unlabelled = fitted.predict(Part.whole(self.request.data.unlabelled))
         self.timings["predict"] += perf_counter() - started
-        self.rows.append(held_out.indices)
-        self.labels.append(labels)
-        self.probabilities.append(probabilities)
-        self.steps.append(score(self.request.plan.metric, labels, probabilities))
-        correct = probabilities.argmax(1) == labels
-        step = TrialStep(len(self.steps) - 1, self.steps[-1], held_out.indices, correct)
-        return bool(self.channel.ask(step))
+        is_last = fold == len(self.request.plan.folds) - 1
+        self._report(fold, held_out, probabilities, is_last=is_last)
 
-    def _predict_held_out(self, fitted: FittedStrategy, held_out: Part) -> NDArray[np.float32]:
-        probabilities = fitted.predict(held_out, from_source=self.request.data.target is None)
+    def _epoch_callback(self, held_out: Part) -> EpochCallback | None:
+        """With one fold only, report after every fifth of the epochs in place of the folds."""
+        if self.request.data.target is None or len(self.request.plan.folds) > 1:
+            return None
+        every = max(1, self.strategy.optimization.epochs // 5)
+
+        def report(epoch: int, model: TransferModel) -> None:
+            if (epoch + 1) % every == 0 and epoch + 1 < self.strategy.optimization.epochs:
+                probabilities = predict_probabilities(model, held_out, self.context.device)
+                self._report(0, held_out, probabilities, is_last=False)
+
+        return report
+
+    def _report(
+        self, fold: int, held_out: Part, probabilities: NDArray[np.float32], *, is_last: bool
+    ) -> None:
+        labels = held_out.labels
+        assert labels is not None
         if not np.isfinite(probabilities).all():
-            from automl_xfer.transfer.gradient import NonFiniteLossError
-
             raise NonFiniteLossError("the trained model predicts NaN")
-        return probabilities
+        self.folds[fold] = (held_out, probabilities)
+        self.scores.append(score(self.request.plan.metric, labels, probabilities))
+        correct = probabilities.argmax(1) == labels
+        step = TrialStep(len(self.scores) - 1, self.scores[-1], held_out.indices, correct)
+        if self.channel.ask(step) and not is_last:
+            raise _PrunedError
 
     def save(self) -> dict[str, float]:
         """Write the predictions; return every metric over the folds done."""
-        labels, probabilities = np.concatenate(self.labels), np.concatenate(self.probabilities)
+        parts, predicted = zip(*self.folds.values(), strict=True)
+        labels = np.concatenate([part.labels for part in parts])
+        probabilities = np.concatenate(predicted)
         path = self.request.predictions_path
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, NDArray[Any]] = {
-            "rows": np.concatenate(self.rows),
+            "rows": np.concatenate([part.indices for part in parts]),
             "probabilities": probabilities,
         }
         if self.unlabelled is not None:

@@ -40,6 +40,10 @@ class FusedBackbone(Backbone):
         return (common - {"stages"}) | {"fused"}
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(member.label for member in self._members())
+
+    @property
     def relative_cost(self) -> float:
         return sum(member.relative_cost for member in self._members())
 

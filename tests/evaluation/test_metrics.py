@@ -1,0 +1,49 @@
+"""Metrics and intervals against closed forms."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
+from automl_xfer.evaluation.metrics import mean_log_loss, per_class_recall, score
+
+LABELS = np.array([0, 0, 0, 0, 1, 1])
+P = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.6, 0.4]], np.float32)
+
+
+def test_scores_by_hand():
+    assert score("accuracy", LABELS, P) == pytest.approx(4 / 6)
+    assert score("balanced-accuracy", LABELS, P) == pytest.approx((3 / 4 + 1 / 2) / 2)
+    expected = f1_score(LABELS, P.argmax(1), average="macro")
+    assert score("macro-f1", LABELS, P) == pytest.approx(expected)
+    picked = np.array([0.9, 0.8, 0.7, 0.4, 0.8, 0.4])
+    assert mean_log_loss(LABELS, P) == pytest.approx(-np.log(picked).mean(), rel=1e-5)
+
+
+def test_recall_leaves_out_classes_without_an_image():
+    three = np.pad(P, ((0, 0), (0, 1)))
+    assert per_class_recall(LABELS, three, ("a", "b", "c")) == {"a": 0.75, "b": 0.5}
+
+
+def test_the_interval_is_that_of_a_binomial():
+    n, share = 400, 0.8
+    labels = np.zeros(n, np.int64)
+    right = np.arange(n) < share * n
+    p = np.stack([right, ~right], axis=1).astype(np.float32)
+    low, high = bootstrap_interval("accuracy", labels, p)
+    half = 1.96 * np.sqrt(share * (1 - share) / n)
+    assert (low, high) == pytest.approx((share - half, share + half), abs=0.01)
+
+
+def test_pairs_of_equal_predictions_have_no_interval():
+    assert paired_interval("accuracy", LABELS, P, P) == (0.0, 0.0)
+
+
+def test_a_paired_interval_is_narrower_than_two_single_ones():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 300)
+    theirs = np.eye(2, dtype=np.float32)[np.where(random.random(300) < 0.7, labels, 1 - labels)]
+    ours = theirs.copy()
+    ours[:30] = np.eye(2, dtype=np.float32)[labels[:30]]
+    low, high = paired_interval("accuracy", labels, ours, theirs)
+    assert 0 < low < high < 0.1

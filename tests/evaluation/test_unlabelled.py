@@ -1,0 +1,67 @@
+"""Choosing without target labels: gates, ranks and ties."""
+
+import numpy as np
+import pytest
+
+from automl_xfer.evaluation.unlabelled import (
+    Candidate,
+    collapsed,
+    mean_ranks,
+    passes_gates,
+)
+from automl_xfer.plugin.source import PluginSource
+
+
+def one_hot(classes, k=3, sure=0.9):
+    p = np.full((len(classes), k), (1 - sure) / (k - 1), np.float32)
+    p[np.arange(len(classes)), classes] = sure
+    return p
+
+
+SOURCE_LABELS = np.array([0, 1, 2] * 10)
+
+
+def candidate(target_classes, source_right=1.0, sure=0.9):
+    source = SOURCE_LABELS.copy()
+    wrong = round((1 - source_right) * len(source))
+    source[:wrong] = (source[:wrong] + 1) % 3
+    return Candidate(one_hot(target_classes, sure=sure), one_hot(source), SOURCE_LABELS)
+
+
+@pytest.fixture(scope="module")
+def validators():
+    _, catalog = PluginSource().load()
+    return [validator() for validator in catalog.classes["validator"].values()]
+
+
+BALANCED = np.array([0, 1, 2] * 20)
+
+
+def test_a_class_that_vanishes_is_a_collapse():
+    reference = candidate(BALANCED)
+    without_class_two = np.where(BALANCED == 2, 0, BALANCED)
+    assert collapsed(candidate(without_class_two), reference)
+    assert not collapsed(candidate(BALANCED[::-1]), reference)
+
+
+def test_the_source_gate_closes_below_the_tolerance():
+    reference = candidate(BALANCED)
+    assert passes_gates(candidate(BALANCED, source_right=0.95), reference, 1.0)
+    assert not passes_gates(candidate(BALANCED, source_right=0.8), reference, 1.0)
+
+
+def test_a_confident_collapse_ranks_behind_everything(validators):
+    reference = candidate(BALANCED, sure=0.7)
+    good = candidate(BALANCED, sure=0.9)
+    trap = candidate(np.zeros(60, int), sure=0.999)
+    ranks = mean_ranks([reference, good, trap], validators, reference)
+    assert ranks[2] == -1.0
+    assert ranks[1] > ranks[0] > 0
+
+
+def test_agreement_separates_equally_confident_candidates(validators):
+    reference = candidate(BALANCED)
+    agreeing = candidate(BALANCED)
+    rolled = candidate(np.roll(BALANCED, 1))  # as sure and as even, but alone
+    ranks = mean_ranks([reference, agreeing, rolled], validators, reference)
+    assert ranks[1] > ranks[2]
