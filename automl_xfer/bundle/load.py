@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from automl_xfer.bundle.format import BundleDescription, read_description
 from automl_xfer.bundle.member import load_member
-from automl_xfer.data.decode import decode_image
+from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
-from automl_xfer.errors import DataError
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.transfer.device import resolve_device
 from automl_xfer.transfer.model import TransferModel, to_tensor
@@ -59,8 +58,8 @@ class Bundle:
     def _read(self, path: Path) -> NDArray[np.uint8] | str:
         try:
             return resize_image(decode_image(path), self.description.image_size)
-        except DataError as error:
-            return str(error)
+        except UnreadableImageError as error:
+            return error.reason
 
     def _predict_batch(
         self, paths: list[Path], images: list[NDArray[np.uint8] | str]

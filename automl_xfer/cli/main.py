@@ -1,5 +1,6 @@
 """The command group: commands are imported when they are called, errors become one sentence."""
 
+import errno
 import sys
 from importlib import import_module
 
@@ -18,6 +19,8 @@ _COMMANDS = {
     "plugins": ("automl_xfer.cli.plugins", "plugins_group"),
     "demo": ("automl_xfer.cli.demo", "demo_command"),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _LazyGroup(click.Group):
@@ -48,9 +51,19 @@ def main(arguments: list[str] | None = None) -> None:
     except AutomlXferError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        click.echo(f"Error: {_disk_full(error)}", err=True)
+        sys.exit(AutomlXferError.exit_code)
     except KeyboardInterrupt:
         click.echo("Stopped. Finished trials are kept; the same command goes on.", err=True)
         sys.exit(130)
+
+
+def _disk_full(error: OSError) -> str:
+    where = f" under {error.filename}" if error.filename else ""
+    return f"the disk{where} is full; free some space and run the same command again"
 
 
 def _add_plugin_commands() -> None:

@@ -86,7 +86,7 @@ class Catalog:
     def backbones(self, request: BackboneRequest) -> tuple[Backbone, ...]:
         """The candidates of every backbone class, one per label; the pretrained ones first.
 
-        Raises ConfigError for a pattern that no class knows.
+        Raises ConfigError for a pattern that no class knows and a folder of weights without any.
         """
         classes = sorted(
             cast(dict[str, type[Backbone]], self.classes["backbone"]).values(),
@@ -100,6 +100,11 @@ class Catalog:
         for made in classes:
             for backbone in made.candidates(request):
                 candidates.setdefault(backbone.label, backbone)
+        if not candidates and request.weights_dir is not None:
+            raise ConfigError(
+                f"{request.weights_dir} holds no model in timm's local layout (a folder with "
+                "config.json and model.safetensors for each); give another --weights-dir"
+            )
         return tuple(candidates.values())
 
     def to_dict(self) -> dict[str, dict[str, str]]:

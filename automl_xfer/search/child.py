@@ -135,6 +135,8 @@ def _die_with_parent() -> None:
 
 def _say(error: BaseException) -> str:
     text = str(error).strip().splitlines()
+    if text and isinstance(error, AutomlXferError):
+        return text[0]  # a sentence for users already
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
 
 

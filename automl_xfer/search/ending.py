@@ -70,18 +70,21 @@ def _fit(session: Session, winner: Winner, finalists: list[Finalist]) -> tuple[S
         *(Winner(((each, 1.0),)) for each in finalists),
         Winner(((Finalist(cheap[0]), 1.0),)),
     ]
+    reasons = []
     for candidate in [winner, *fallbacks]:
         result = _result(session, candidate)
         try:
             bundle = fit_bundle(session, candidate, result)
         except ChildFailure as failure:
             session.note(f"{candidate.description} could not be fitted: {failure}", warning=True)
+            reasons.append(str(failure))
             continue
         result["bundle"] = str(bundle)
         return result, bundle
     raise StudyError(
         f"study {session.name!r} has scores but no model: the final fit failed for every "
-        "candidate; run the same command again with more --time-limit"
+        f"candidate ({reasons[-1]}); mend that or give more --time-limit, then run the same "
+        "command again"
     )
 
 

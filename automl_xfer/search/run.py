@@ -12,7 +12,7 @@ from time import monotonic
 import optuna
 
 import automl_xfer
-from automl_xfer.components import BackboneRequest
+from automl_xfer.components import Backbone, BackboneRequest
 from automl_xfer.errors import BackboneUnavailableError, ConfigError, StudyError
 from automl_xfer.evaluation.metrics import METRICS
 from automl_xfer.plugin.catalog import Catalog, check_same
@@ -259,7 +259,8 @@ def _time_untrained(session: Session) -> None:
 
 
 def _without_backbone(session: Session, label: str, reason: str) -> None:
-    """Take out a backbone and the fusions it is part of."""
+    """Take a backbone and what is made of it out; nothing but untrained ones left is an error."""
+    error = BackboneUnavailableError(f"no pretrained backbone is left; the last: {reason}")
     try:
         for backbone in session.space.backbones:
             if label in backbone.parts:

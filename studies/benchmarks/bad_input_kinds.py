@@ -3,9 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from bad_input_world import World
+
+_numbers = count(1)  # each search has a study of its own
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ def search(world: World, *arguments: object, target: Path | None = None) -> tupl
     defaults = {
         "--target": target or world.good,
         "--studies-dir": world.studies,
-        "--study": "bad",
+        "--study": f"bad-{next(_numbers)}",
         "--weights-dir": world.weights,
         "--device": "cpu",
         "--image-size": 32,
@@ -64,7 +67,7 @@ def folder_kinds(world: World) -> Iterator[Kind]:
         yield Kind(f"inspect: {name}", ("inspect", broken), rf"{file}.*{reason}", fatal=False)
     yield Kind(
         "search: all of these among good images",
-        search(world, "--study", "broken", target=Path(broken)),
+        search(world, target=Path(broken)),
         "5 images cannot be read",
         fatal=False,
     )
@@ -99,7 +102,7 @@ def source_kinds(world: World) -> Iterator[Kind]:
     yield kind("same as the target", good, "same as the target")
     yield kind("missing", world.root / "no-source", "no-source does not exist")
     yield kind("without labels", world.flat, "no labels")
-    yield kind("no class in common", other, "none of its classes", "--study", "alone", fatal=False)
+    yield kind("no class in common", other, "none of its classes", fatal=False)
 
 
 def option_kinds(world: World) -> Iterator[Kind]:
@@ -126,7 +129,7 @@ def option_kinds(world: World) -> Iterator[Kind]:
     yield kind("--disable-plugin", "nobody", "nobody")
     yield Kind(
         "--plugins-dir with a syntax error in one file",
-        search(world, "--study", "syntax", "--plugins-dir", _plugin(world, "def (")),
+        search(world, "--plugins-dir", _plugin(world, "def (")),
         "SyntaxError",
         fatal=False,
     )
@@ -216,11 +219,11 @@ def study_kinds(world: World) -> Iterator[Kind]:
         ("studies show", ("studies", "show", "goood")),
         ("studies delete", ("studies", "delete", "goood", "--yes")),
     ):
-        yield Kind(f"{name} of an unknown study", (*arguments, *at), "'good'")
+        yield Kind(f"{name} of an unknown study", (*arguments, *at), "there is good")
     nowhere = ("studies", "list", "--studies-dir", str(world.root / "none"))
     yield Kind("studies list without a database", nowhere, "no study database")
     yield Kind("plugins show of an unknown component", ("plugins", "show", "corall"), "coral")
-    yield Kind("unknown command", ("serach",), "search")
+    yield Kind("unknown command", ("serach",), "No such command 'serach'")
 
 
 def predict_kinds(world: World) -> Iterator[Kind]:
@@ -239,7 +242,7 @@ def predict_kinds(world: World) -> Iterator[Kind]:
         arguments = ("predict", *map(str, given), "--out", str(to), "--device", "cpu", *at)
         return Kind(f"predict: {name}", arguments, says, fatal)
 
-    yield kind("unknown study", "'good'", "goood", image)
+    yield kind("unknown study", "there is good", "goood", image)
     yield kind("a folder that is no bundle", "not a bundle", world.flat, image)
     yield kind("bundle with cut-off weights", "safetensors", cut, image)
     yield kind("bundle with an empty description", "bundle.json", no_json, image)
@@ -256,10 +259,15 @@ def predict_kinds(world: World) -> Iterator[Kind]:
 
 
 def disk_kinds(world: World, small: Path) -> Iterator[Kind]:
-    """A disk that fills up: `small` is a mounted drive of one megabyte, then of a few."""
+    """A full disk, met early and late: `small` is a mounted drive of one megabyte."""
     big = world.classes("big", n=300)
-    yield Kind(
-        "disk full while images are cached",
-        search(world, "--studies-dir", small / "studies", target=big),
-        "free some space|disk .* full",
-    )
+
+    def kind(when: str, says: str, target: Path, folder: Path) -> Kind:
+        return Kind(
+            f"disk full {when}", search(world, "--studies-dir", folder, target=target), says
+        )
+
+    yield kind("while images are cached", "free some space", big, small / "cached")
+    yield kind("while the model is written", "No space left|is full", world.good, small / "model")
+    (small / "filler").write_bytes(bytes(shutil.disk_usage(small).free))
+    yield kind("from the beginning", "is full", world.good, small / "nothing")

@@ -1,8 +1,10 @@
 """Bad input at the command line: one sentence on stderr and exit code 2."""
 
+from pathlib import Path
+
 import pytest
 
-from automl_xfer.cli import main
+from automl_xfer.cli import cli, main
 
 
 @pytest.fixture
@@ -78,3 +80,26 @@ def test_a_short_row_of_a_csv_keeps_its_place(tmp_path):
     table = tmp_path / "images.csv"
     table.write_text("label,image\nx\ny,b.png\n")
     assert [given for given, _ in expand([str(table)])] == ["", "b.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full here")
+def test_a_full_disk_is_a_sentence(error):
+    @cli.command("fill")
+    def fill():
+        Path("/dev/full").write_bytes(bytes(100_000))
+
+    try:
+        assert error("fill") == (
+            "Error: the disk is full; free some space and run the same command again"
+        )
+    finally:
+        del cli.commands["fill"]
+
+
+def test_an_unreadable_image_is_named_once(tmp_path):
+    from automl_xfer.bundle import Bundle
+
+    broken = tmp_path / "a.png"
+    broken.write_bytes(b"")
+    prediction = next(Bundle(None, (), "cpu").predict([broken]))
+    assert prediction.problem == "zero bytes"
