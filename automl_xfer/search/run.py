@@ -266,7 +266,10 @@ def _without_backbone(session: Session, label: str, reason: str) -> None:
             if label in backbone.parts:
                 session.space = session.space.without_backbone(backbone.label)
     except ConfigError:
-        raise BackboneUnavailableError(f"no backbone is left: {reason}") from None
+        raise error from None
+    left = session.space.admissible("backbone", session.space.facts).values()
+    if all(isinstance(each, Backbone) and each.initialisation == "random" for each in left):
+        raise error
 
 
 def _search(session: Session) -> None:
