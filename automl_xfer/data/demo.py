@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from sklearn.datasets import load_digits
 
+from automl_xfer.errors import DataError
+
 SIZE = 32
 _CANVAS = 4 * SIZE
 _COARSE = 8  # scikit-learn's digits are 8 x 8 counts of ink, 0..16
@@ -49,9 +51,20 @@ def write_demo_data(directory: Path, seed: int = 0) -> DemoPaths:
     The target is scikit-learn's copy of the UCI handwritten digits: 5 labelled images per class,
     500 unlabelled, 500 for the test. The source is 150 digits per class drawn from fonts that come
     with matplotlib. The same seed writes the same bytes; files that are right already stay as
-    they are.
+    they are. Raises DataError where the folder cannot be written.
     """
     paths = DemoPaths(directory / "task.csv", directory / "handwritten", directory / "fonts")
+    try:
+        _write_task(paths, seed)
+    except OSError as error:
+        raise DataError(
+            f"The demo's images cannot be written to {directory} ({error.strerror}): "
+            "name another folder with --studies-dir, or free some space."
+        ) from error
+    return paths
+
+
+def _write_task(paths: DemoPaths, seed: int) -> None:
     rows: list[tuple[str, ...]] = []
     for folder, samples in (
         (paths.handwritten, _handwritten(np.random.default_rng(seed))),
@@ -62,7 +75,6 @@ def write_demo_data(directory: Path, seed: int = 0) -> DemoPaths:
             _write(folder / name, _png(image))
             rows.append((f"{folder.name}/{name}", label, folder.name, split))
     _write(paths.target_csv, _csv(rows))
-    return paths
 
 
 def _handwritten(rng: np.random.Generator) -> Iterator[Drawing]:

@@ -59,7 +59,7 @@ def message(kind: kinds.Kind, answer: Answer) -> str:
         lines = [line for line in lines if line.startswith("Error:")] or lines[-1:]
     else:
         lines = [line for line in lines if re.search(kind.says, line)]
-    return " ".join(" ".join(lines[:1]).split())
+    return " ".join(" ".join(lines[-1:]).split())
 
 
 def faults(kind: kinds.Kind, answer: Answer) -> Iterator[str]:

@@ -65,6 +65,8 @@ def folder_kinds(world: World) -> Iterator[Kind]:
         ("a decompression bomb", "bomb.png", "too large"),
     ):
         yield Kind(f"inspect: {name}", ("inspect", broken), rf"{file}.*{reason}", fatal=False)
+    huge = ("inspect", str(world.huge_image("huge")))
+    yield Kind("inspect: a huge image that is sound", huge, "10000 px wide", fatal=False)
     yield Kind(
         "search: all of these among good images",
         search(world, target=Path(broken)),
@@ -198,6 +200,8 @@ def storage_kinds(world: World, read_only: Path | None) -> Iterator[Kind]:
         yield kind("folder that is read-only", read_only / "studies.db", "read-only|cannot be")
         arguments = search(world, "--studies-dir", read_only / "studies")
         yield Kind("--studies-dir that is read-only", arguments, "cannot be|read-only")
+        demo = ("demo", "--studies-dir", str(read_only / "studies"))
+        yield Kind("demo in a folder that is read-only", demo, "cannot be written")
 
 
 def study_kinds(world: World) -> Iterator[Kind]:

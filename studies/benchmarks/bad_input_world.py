@@ -67,6 +67,12 @@ class World:
         (folder / "bomb.png").write_bytes(_bomb(60_000))
         return folder.parent
 
+    def huge_image(self, name: str) -> Path:
+        """Class folders with an image of a hundred megapixels, just within the limit."""
+        folder = self.classes(name)
+        Image.new("RGB", (10_000, 10_000), (9, 9, 9)).save(folder / CLASSES[0] / "huge.png")
+        return folder
+
     def all_corrupt(self, name: str) -> Path:
         """Class folders in which no image can be read."""
         for label in CLASSES:

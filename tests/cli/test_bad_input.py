@@ -103,3 +103,9 @@ def test_an_unreadable_image_is_named_once(tmp_path):
     broken.write_bytes(b"")
     prediction = next(Bundle(None, (), "cpu").predict([broken]))
     assert prediction.problem == "zero bytes"
+
+
+def test_a_demo_that_cannot_be_written_says_where(error, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert f"cannot be written to {file / 'demo-data'}" in error("demo", "--studies-dir", file)
