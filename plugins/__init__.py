@@ -56,7 +56,7 @@ def register_alignment_methods() -> Sequence[type[AlignmentMethod]]:
     from automl_xfer_plugins.alignment.none import NoAlignment
     from automl_xfer_plugins.alignment.source_only import SourceOnly
     from automl_xfer_plugins.alignment.subspace import SubspaceAlignment
-    from automl_xfer_plugins.alignment.target_mixture import TargetMixture
+    from automl_xfer_plugins.alignment.target_mixture import AdaptedTargetMixture, TargetMixture
 
     return [
         NoAlignment,
@@ -70,6 +70,7 @@ def register_alignment_methods() -> Sequence[type[AlignmentMethod]]:
         DANN,
         AdaBN,
         TargetMixture,
+        AdaptedTargetMixture,
     ]
 
 

@@ -47,15 +47,15 @@ def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: floa
 
 
 PORTFOLIO = (
-    _probe("target-mixture", top=2, mix=1.0),
+    _probe("adabn-target-mixture", top=2),
     _probe("adabn", top=2, mix=0.5),
     _probe("none", top=8),
     _probe("linear-ot", top=2),
-    _probe("target-mixture", top=2, mix=0.0),
+    _probe("target-mixture", top=2),
     _probe("joint", top=2),
     _lp_ft("none", 1e-4, 20),
     _lp_ft("adabn", 1e-4, 20, mix=0.3),
-    _probe("target-mixture", top=2, mix=0.5),
+    _probe("adabn-target-mixture", top=2, mix=0.5),
     _probe("adabn", top=2, mix=1.0),
     _probe("adabn", mix=0.3),
     _probe("subspace-alignment"),

@@ -40,7 +40,8 @@ def load_member(
     backbone = made.backbone.build(pretrained=False)
     feature_map = _feature_map(state)
     dim = backbone.feature_dim if feature_map is None else feature_map.out_features
-    head = made.alignment.target_head(dim, num_classes) or made.head.build(dim, num_classes)
+    refined = made.alignment.target_head(dim, num_classes) if made.frozen else None
+    head = refined or made.head.build(dim, num_classes)
     model = TransferModel(backbone, head, feature_map)
     try:
         model.load_state_dict(state)

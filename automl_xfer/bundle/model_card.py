@@ -49,7 +49,7 @@ def _scores(result: StudyResult) -> list[str]:
     test = result.get("test")
     if test:
         values = ", ".join(f"{name} {value:.3f}" for name, value in test["scores"].items())
-        lines.append(f"test split, {test['n']} images, scored once: {values}")
+        lines.append(f"test split, {test['n']} images: {values}")
     return lines
 
 

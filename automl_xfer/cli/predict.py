@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from automl_xfer.bundle.format import DESCRIPTION
 from automl_xfer.cli.study_options import existing_store, storage_options
 from automl_xfer.errors import BundleError, DataError
 
@@ -53,8 +54,10 @@ def predict_command(
 
 def bundle_directory(model: str, storage: str | None, studies_dir: Path) -> Path:
     """The bundle folder that a path or a study name stands for."""
-    if Path(model).is_dir():
-        return Path(model)
+    folder = Path(model)
+    named = folder.is_dir() and len(folder.parts) > 1
+    if named or (folder / DESCRIPTION).exists():  # a study may be called like a folder of images
+        return folder
     record = existing_store(storage, studies_dir).get_study(model)
     if record.result is None or "bundle" not in record.result:
         raise BundleError(

@@ -150,13 +150,12 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
             console.print(f"  {baseline['name']}: {_number(baseline['score'], None)}, gain {gain}")
     if test := result.get("test"):
         value = test["scores"][result["metric"]]
-        console.print(
-            f"  test split, {test['n']} images, scored once: {_number(value, test['interval'])}"
-        )
+        console.print(f"  test split, {test['n']} images: {_number(value, test['interval'])}")
     for note in result["notes"]:
         console.print(f"  note: {note}")
     console.print(f"report: {options.directory / 'report.html'}")
     console.print(f"bundle: {result['bundle']}")
+    console.print("go on:  the same command; each run adds its --time-limit")
     console.print(f"predict: automl-xfer predict {result['bundle']} IMAGES... --out preds.csv")
 
 

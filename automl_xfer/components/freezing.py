@@ -23,7 +23,8 @@ class FreezingPolicy(Component):
     """Says which backbone parameters may change.
 
     A policy that never trains any provides the fact `frozen` (the head is then a closed form on
-    cached features), every other one provides `trainable`.
+    cached features), every other one provides `trainable`. One that fits the head before any
+    gradient step provides `fitted_head`.
     """
 
     axis: ClassVar[str] = "freezing"

@@ -11,7 +11,7 @@ from automl_xfer.components.base import Component
 
 @dataclass(frozen=True)
 class Head(Component):
-    """Makes the classifier on pooled features. A head with `fit` provides `closed-form`."""
+    """Makes the classifier on pooled features. One with `fit` may require `fitted_head`."""
 
     axis: ClassVar[str] = "head"
 

@@ -3,38 +3,50 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_xfer.evaluation.metrics import METRICS, Labels, Probabilities
+from automl_xfer.evaluation.metrics import (
+    METRICS,
+    Counts,
+    Labels,
+    Probabilities,
+    confusion_counts,
+)
 
 _RESAMPLES = 1000
+_AT_ONCE = 20_000_000
+"""So many numbers of resampled images or counts in memory at a time."""
 
 
 def bootstrap_interval(
     metric: str, labels: Labels, probabilities: Probabilities, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of a metric: labels (N,), probabilities (N, K)."""
-    predicted = probabilities.argmax(1)
-    measure = METRICS[metric]
-    values = [measure(labels[rows], predicted[rows]) for rows in _resamples(len(labels), seed)]
-    return _percentiles(values)
+    return _percentiles(_resampled(metric, labels, [probabilities], seed)[0])
 
 
 def paired_interval(
     metric: str, labels: Labels, ours: Probabilities, theirs: Probabilities, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of metric(ours) - metric(theirs) on the same resampled images."""
-    first, second = ours.argmax(1), theirs.argmax(1)
-    measure = METRICS[metric]
-    values = [
-        measure(labels[rows], first[rows]) - measure(labels[rows], second[rows])
-        for rows in _resamples(len(labels), seed)
-    ]
-    return _percentiles(values)
+    first, second = _resampled(metric, labels, [ours, theirs], seed)
+    return _percentiles(first - second)
 
 
-def _resamples(n: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).integers(0, n, size=(_RESAMPLES, n))
+def _resampled(
+    metric: str, labels: Labels, predictions: list[Probabilities], seed: int
+) -> list[Counts]:
+    """The metric of each prediction on 1,000 resamples of the images, the same for all."""
+    n, k = predictions[0].shape
+    random = np.random.default_rng(seed)
+    block = max(1, _AT_ONCE // max(n, k * k))
+    values: list[list[Counts]] = [[] for _ in predictions]
+    for start in range(0, _RESAMPLES, block):
+        rows = random.integers(0, n, size=(min(block, _RESAMPLES - start), n))
+        for place, probabilities in enumerate(predictions):
+            counts = confusion_counts(labels[rows], probabilities.argmax(1)[rows], k)
+            values[place].append(METRICS[metric](counts))
+    return [np.concatenate(each) for each in values]
 
 
-def _percentiles(values: list[float]) -> tuple[float, float]:
+def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

@@ -1,38 +1,66 @@
-"""Metrics by name: higher is better for all of them."""
+"""Metrics by name, all from confusion counts; higher is better for all of them."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float32]
+Counts = NDArray[np.float64]
+"""Confusion counts (..., K, K): rows are true classes, columns predicted ones."""
 
 
-def _accuracy(labels: Labels, predicted: Labels) -> float:
-    return float(np.mean(labels == predicted))
+def confusion_counts(labels: Labels, predicted: Labels, k: int) -> Counts:
+    """Labels (..., N) and predictions (..., N) of K classes -> counts (..., K, K)."""
+    cells = labels * k + predicted
+    flat = cells.reshape(-1, cells.shape[-1])
+    shifted = flat + np.arange(len(flat))[:, None] * k * k
+    counts = np.bincount(shifted.ravel(), minlength=len(flat) * k * k)
+    return counts.reshape(*cells.shape[:-1], k, k).astype(np.float64)
 
 
-def _balanced_accuracy(labels: Labels, predicted: Labels) -> float:
-    return float(balanced_accuracy_score(labels, predicted))
+def _share(part: Counts, whole: Counts) -> Counts:
+    """part / whole, 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _macro_f1(labels: Labels, predicted: Labels) -> float:
-    return float(f1_score(labels, predicted, average="macro", zero_division=0.0))
+def _hits(counts: Counts) -> Counts:
+    return np.diagonal(counts, axis1=-2, axis2=-1).copy()
 
 
-def _weighted_f1(labels: Labels, predicted: Labels) -> float:
-    return float(f1_score(labels, predicted, average="weighted", zero_division=0.0))
+def _accuracy(counts: Counts) -> Counts:
+    return _share(_hits(counts).sum(-1), counts.sum((-2, -1)))
 
 
-def _kappa(labels: Labels, predicted: Labels) -> float:
-    if len(np.unique(np.concatenate([labels, predicted]))) < 2:
-        return 0.0
-    return float(cohen_kappa_score(labels, predicted))
+def _balanced_accuracy(counts: Counts) -> Counts:
+    """Mean recall over the classes that have an image."""
+    images = counts.sum(-1)
+    return _share(_share(_hits(counts), images).sum(-1), (images > 0).sum(-1).astype(float))
 
 
-METRICS: dict[str, Callable[[Labels, Labels], float]] = {
+def _f1(counts: Counts) -> Counts:
+    return _share(2 * _hits(counts), counts.sum(-1) + counts.sum(-2))
+
+
+def _macro_f1(counts: Counts) -> Counts:
+    """Mean F1 over the classes that are true or predicted somewhere."""
+    present = (counts.sum(-1) + counts.sum(-2)) > 0
+    return _share(_f1(counts).sum(-1), present.sum(-1).astype(float))
+
+
+def _weighted_f1(counts: Counts) -> Counts:
+    images = counts.sum(-1)
+    return _share((_f1(counts) * images).sum(-1), images.sum(-1))
+
+
+def _kappa(counts: Counts) -> Counts:
+    total = counts.sum((-2, -1))
+    chance = _share((counts.sum(-1) * counts.sum(-2)).sum(-1), total**2)
+    return _share(_accuracy(counts) - chance, 1.0 - chance)
+
+
+METRICS: dict[str, Callable[[Counts], Counts]] = {
     "accuracy": _accuracy,
     "balanced-accuracy": _balanced_accuracy,
     "macro-f1": _macro_f1,
@@ -43,7 +71,8 @@ METRICS: dict[str, Callable[[Labels, Labels], float]] = {
 
 def score(metric: str, labels: Labels, probabilities: Probabilities) -> float:
     """The metric of the most probable classes: labels (N,), probabilities (N, K)."""
-    return METRICS[metric](labels, probabilities.argmax(1))
+    counts = confusion_counts(labels, probabilities.argmax(1), probabilities.shape[1])
+    return float(METRICS[metric](counts))
 
 
 def all_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:

@@ -49,10 +49,13 @@ def passes_gates(candidate: Candidate, reference: Candidate, best_source: float)
 
 
 def validator_scores(
-    candidates: Sequence[Candidate], validators: Sequence[Validator]
+    candidates: Sequence[Candidate],
+    validators: Sequence[Validator],
+    in_pool: Sequence[bool] | None = None,
 ) -> NDArray[np.float64]:
-    """(candidates, validators) scores; the pool is the mean target prediction of all."""
-    pool = np.mean([candidate.target for candidate in candidates], axis=0)
+    """(candidates, validators) scores; the pool is the mean prediction of those `in_pool`."""
+    speaks = in_pool or [True] * len(candidates)
+    pool = np.mean([c.target for c, voice in zip(candidates, speaks, strict=True) if voice], axis=0)
     return np.array(
         [
             [
@@ -65,11 +68,18 @@ def validator_scores(
 
 
 def mean_ranks(
-    candidates: Sequence[Candidate], validators: Sequence[Validator], reference: Candidate
+    candidates: Sequence[Candidate],
+    validators: Sequence[Validator],
+    reference: Candidate,
+    in_pool: Sequence[bool] | None = None,
 ) -> NDArray[np.float64]:
-    """(candidates,) mean rank share in 0..1 over the validators, 1 is best; -1 behind a gate."""
-    scores = validator_scores(candidates, validators)
-    ranks = rankdata(scores, axis=0).mean(axis=1) / len(candidates)
+    """(candidates,) mean rank share in 0..1 over the validators, 1 is best; -1 behind a gate.
+
+    What is behind a gate has no voice in the pool, unless all are.
+    """
     best_source = max(candidate.source_accuracy for candidate in candidates)
     open_gate = [passes_gates(c, reference, best_source) for c in candidates]
+    speaks = [a and b for a, b in zip(open_gate, in_pool or open_gate, strict=True)]
+    scores = validator_scores(candidates, validators, speaks if any(speaks) else None)
+    ranks = rankdata(scores, axis=0).mean(axis=1) / len(candidates)
     return np.where(open_gate, ranks, -1.0)

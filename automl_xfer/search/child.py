@@ -86,15 +86,15 @@ def _converse(
             continue
         try:
             kind, message = connection.recv()
-        except (EOFError, OSError):
+            if kind == "ask":
+                connection.send(answer(message))
+                continue
+        except (EOFError, ConnectionError):
             process.join(5)
             raise ChildFailure(FailureKind.CRASH, _death(process.exitcode)) from None
-        if kind == "ask":
-            connection.send(answer(message))
-        elif kind == "failed":
+        if kind == "failed":
             raise ChildFailure(*message)
-        else:
-            return message
+        return message
 
 
 def _death(exit_code: int | None) -> str:

@@ -1,6 +1,5 @@
 """The end of a study: finalists, winner, final fit, test, result and report."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.evaluation.metrics import all_scores, per_class_recall
 from automl_xfer.report.write import write_report
 from automl_xfer.search.child import ChildFailure, StopRequested
-from automl_xfer.search.final_fit import fit_bundle, test_probabilities
-from automl_xfer.search.finalists import Finalist, run_finalists
+from automl_xfer.search.deadline import FIT_SHARE
+from automl_xfer.search.final_fit import fit_bundle, test_probabilities, write_description
+from automl_xfer.search.finalists import Finalist, finalists_of_search, run_finalists
 from automl_xfer.search.judging import source_only
 from automl_xfer.search.session import Session
 from automl_xfer.search.winner import (
@@ -25,7 +25,7 @@ from automl_xfer.search.winner import (
     winner_held_out,
     winner_result,
 )
-from automl_xfer.study.records import Mistake, StudyResult, TestResult
+from automl_xfer.study.records import Mistake, StudyResult, TestResult, TrialRecord
 
 _MISTAKES = 24
 
@@ -39,10 +39,10 @@ def end(session: Session) -> None:
             f"see {session.directory / 'report.html'} for the failures, or give more --time-limit"
         )
     finalists = _finalists(session)
-    winner = choose_winner(session, finalists)
-    result, bundle = _fit(session, winner, finalists)
+    winner, result, bundle = _fit(session, choose_winner(session, finalists), finalists)
     _score_test(session, bundle, result)
     result["seconds"] = _seconds(session)
+    write_description(session, winner, result, bundle)
     session.store.update_study(session.name, phase="finished", result=result)
     _report(session)
 
@@ -51,41 +51,38 @@ def _finalists(session: Session) -> list[Finalist]:
     try:
         return run_finalists(session)
     except StopRequested:
-        return [replace(each, repeats=()) for each in run_finalists_of_search(session)]
+        return finalists_of_search(session)  # stopped by the user: the ranking so far stands
 
 
-def run_finalists_of_search(session: Session) -> list[Finalist]:
-    """The ranking of the search alone, when the user stopped the repeats."""
-    from automl_xfer.search.finalists import N_FINALISTS
-    from automl_xfer.search.judging import ranked
-
-    return [Finalist(trial) for trial in ranked(session, session.complete_trials())[:N_FINALISTS]]
-
-
-def _fit(session: Session, winner: Winner, finalists: list[Finalist]) -> tuple[StudyResult, Path]:
+def _fit(
+    session: Session, winner: Winner, finalists: list[Finalist]
+) -> tuple[Winner, StudyResult, Path]:
     """Fit the winner; where its time does not suffice, the next one that is cheaper."""
     session.phase("final fit", winner.description)
-    cheap = sorted(session.complete_trials(), key=lambda each: each.timings.get("total", 0.0))
-    fallbacks = [
-        *(Winner(((each, 1.0),)) for each in finalists),
-        Winner(((Finalist(cheap[0]), 1.0),)),
-    ]
-    reasons = []
-    for candidate in [winner, *fallbacks]:
+    cheapest = min(session.complete_trials(), key=fit_seconds)
+    last = Winner(((Finalist(cheapest), 1.0),))
+    for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
+        needed = sum(fit_seconds(each.trial) for each, _ in candidate.members)
+        if candidate is not last and needed > session.deadline.left(FIT_SHARE):
+            session.note(f"There was no time left to fit {candidate.description}.", warning=True)
+            continue
         result = _result(session, candidate)
         try:
             bundle = fit_bundle(session, candidate, result)
         except ChildFailure as failure:
             session.note(f"{candidate.description} could not be fitted: {failure}", warning=True)
-            reasons.append(str(failure))
             continue
         result["bundle"] = str(bundle)
-        return result, bundle
+        return candidate, result, bundle
     raise StudyError(
         f"study {session.name!r} has scores but no model: the final fit failed for every "
-        f"candidate ({reasons[-1]}); mend that or give more --time-limit, then run the same "
-        "command again"
+        "candidate; run the same command again with more --time-limit"
     )
+
+
+def fit_seconds(trial: TrialRecord) -> float:
+    """Expected seconds of a fit on all images: that of a fold and a half, and the start."""
+    return 1.5 * trial.timings.get("fit", 0.0) / max(1, len(trial.steps)) + 2.0
 
 
 def _result(session: Session, winner: Winner) -> StudyResult:
@@ -99,17 +96,37 @@ def _result(session: Session, winner: Winner) -> StudyResult:
         notes=list(session.notes),
     )
     if session.has_target_labels:
-        labels, probabilities = winner_held_out(session, winner)
-        paths = [str(sample.path) for sample in session.prepared.target_samples]
+        result["notes"].append(_selection_bias(session, winner))
+        labels, probabilities, rows = winner_held_out(session, winner)
+        samples = session.prepared.target_samples
+        paths = [str(samples[row].path) for row in rows.tolist()]
         _add_confusion(result, labels, probabilities, paths, "out-of-fold predictions")
     else:
-        reference = source_only(session.complete_trials())
-        share = agreement_with_source_only(session, winner, reference)
-        result["notes"].append(
-            f"The target has no labels, so no gain over source-only can be measured here; the "
-            f"winner agrees with source-only on {share:.0%} of the unlabelled target images."
-        )
+        result["notes"].append(_without_labels(session, winner))
     return result
+
+
+def _selection_bias(session: Session, winner: Winner) -> str:
+    """What a reader of the winner's score must know."""
+    tried = len(session.complete_trials())
+    weights = ", and its weights were fitted on them" if len(winner.members) > 1 else ""
+    return (
+        f"The winner is the best of {tried} strategies on the same images{weights}: its score and "
+        "its gains are expected to be a little too high. Only images set apart as a test split "
+        "tell without bias."
+    )
+
+
+def _without_labels(session: Session, winner: Winner) -> str:
+    start = "The target has no labels, so no gain over source-only can be measured here"
+    reference = source_only(session.complete_trials())
+    if reference is None:
+        return f"{start}; source-only itself did not finish."
+    share = agreement_with_source_only(session, winner, reference)
+    return (
+        f"{start}; the winner agrees with source-only on {share:.0%} of the unlabelled target "
+        "images."
+    )
 
 
 def _add_confusion(
@@ -143,14 +160,20 @@ def _score_test(session: Session, bundle: Path, result: StudyResult) -> None:
     test = session.prepared.test
     if test is None:
         return
-    session.phase("test", f"{len(test.paths)} images, scored once")
+    times = _times_scored(session) + 1
+    session.phase("test", f"{len(test.paths)} images")
     try:
         probabilities = test_probabilities(session, bundle, test)
     except ChildFailure as failure:
         result["notes"].append(f"The test split could not be scored: {failure}.")
         return
     labels = _test_labels(session, test)
-    result["test"] = _test_result(session, labels, probabilities)
+    result["test"] = _test_result(session, labels, probabilities, times)
+    if times > 1:
+        result["notes"].append(
+            f"The test split was scored {times} times, each time the study went on: whoever stops "
+            "at the best of them is choosing on test images."
+        )
     paths = [str(path) for path in test.paths]
     _add_confusion(result, labels, probabilities, paths, "test split")
 
@@ -160,10 +183,17 @@ def _test_labels(session: Session, test: TestSplit) -> NDArray[np.int64]:
     return np.array([index[label] for label in test.labels])
 
 
+def _times_scored(session: Session) -> int:
+    """How often earlier runs of this study scored the test split."""
+    before = (session.store.get_study(session.name).result or {}).get("test")
+    return before.get("times", 1) if before else 0
+
+
 def _test_result(
-    session: Session, labels: NDArray[np.int64], probabilities: NDArray[np.float32]
+    session: Session, labels: NDArray[np.int64], probabilities: NDArray[np.float32], times: int
 ) -> TestResult:
     return TestResult(
+        times=times,
         n=len(labels),
         scores=all_scores(labels, probabilities),
         interval=list(bootstrap_interval(session.plan.metric, labels, probabilities)),

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,6 +28,9 @@ from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import StudyData
+
+_LEAST_SHARE = 0.03
+"""What a last step gets when no time is left: better a little late than without a model."""
 
 _PACKAGES = ("torch", "torchvision", "timm", "optuna", "scikit-learn", "numpy")
 
@@ -58,7 +62,7 @@ def fit_bundle(session: Session, winner: Winner, result: StudyResult) -> Path:
 
     Raises ChildFailure when a member cannot be trained in the time left.
     """
-    destination = session.directory / "bundle"
+    destination = session.directory.resolve() / "bundle"
     session.directory.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=session.directory, prefix="bundle-"))
     try:
@@ -72,14 +76,22 @@ def fit_bundle(session: Session, winner: Winner, result: StudyResult) -> Path:
                 plugins=session.plugins,
                 directory=building / f"member-{place}",
             )
-            run_in_child(fit_member, request, timeout=session.deadline.left(FIT_SHARE))
-        description = describe(session, winner, result)
-        description.write(building)
-        write_model_card(description, result, building)
+            timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
+            run_in_child(fit_member, request, timeout=timeout)
+        write_description(session, winner, result, building)
         _swap(building, destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return destination
+
+
+def write_description(
+    session: Session, winner: Winner, result: StudyResult, directory: Path
+) -> None:
+    """Write `bundle.json` and the model card; once more when the test score is known."""
+    description = describe(session, winner, result)
+    description.write(directory)
+    write_model_card(description, result, directory)
 
 
 def describe(session: Session, winner: Winner, result: StudyResult) -> BundleDescription:
@@ -97,7 +109,11 @@ def describe(session: Session, winner: Winner, result: StudyResult) -> BundleDes
         members=members,
         description=winner.description,
         metric=session.plan.metric,
-        scores={"signal": result["signal"], **result["winner"]},
+        scores={
+            "signal": result["signal"],
+            **result["winner"],
+            "test": result.get("test"),
+        },
         versions=versions,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -105,11 +121,10 @@ def describe(session: Session, winner: Winner, result: StudyResult) -> BundleDes
 
 def _swap(building: Path, destination: Path) -> None:
     """Put the finished folder in place; the old bundle stays until the new one is whole."""
-    old = destination.with_name("bundle-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if destination.exists():
-        destination.rename(old)
+    old = building.with_name(f"old-{building.name}")
     building.chmod(0o755)
+    with suppress(FileNotFoundError):
+        destination.rename(old)
     building.rename(destination)
     shutil.rmtree(old, ignore_errors=True)
 
@@ -136,9 +151,8 @@ def predict_test(request: TestRequest, channel: Channel) -> NDArray[np.float32]:
 def test_probabilities(session: Session, bundle: Path, test: TestSplit) -> NDArray[np.float32]:
     """The finished bundle's predictions on the test split."""
     request = TestRequest(bundle, test.paths, session.device, session.plugins)
-    probabilities: NDArray[np.float32] = run_in_child(
-        predict_test, request, timeout=max(session.deadline.left(), 30.0)
-    )
+    timeout = max(session.deadline.left(), _LEAST_SHARE * session.deadline.seconds)
+    probabilities: NDArray[np.float32] = run_in_child(predict_test, request, timeout=timeout)
     return probabilities
 
 

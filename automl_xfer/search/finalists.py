@@ -26,8 +26,12 @@ class Finalist:
 
     @property
     def seed_scores(self) -> list[float]:
-        """Scores of the trial and of its repeats."""
-        return [run.score for run in (self.trial, *self.repeats) if run.score is not None]
+        """Scores of the repeats; of the trial itself where there is none.
+
+        The trial's own score is left out: it is the one that made it a finalist, by merit or luck.
+        """
+        runs = self.repeats or (self.trial,)
+        return [run.score for run in runs if run.score is not None]
 
     @property
     def score(self) -> float:
@@ -35,15 +39,20 @@ class Finalist:
         return float(np.mean(self.seed_scores))
 
     def probabilities(self, n: int, k: int) -> NDArray[np.float32]:
-        """(n, k) mean held-out probabilities over the seeds; NaN rows were never held out."""
-        total, times = np.zeros((n, k), np.float32), np.zeros((n, 1), np.float32)
-        for run in (self.trial, *self.repeats):
-            predictions = read_predictions(run)
-            total[predictions.rows] += predictions.probabilities
-            times[predictions.rows] += 1
-        with np.errstate(invalid="ignore"):
-            mean: NDArray[np.float32] = total / times
-        return mean
+        """(n, k) held-out probabilities of the trial; NaN rows were never held out.
+
+        Of one seed, as the model that is delivered: a mean over seeds would score better than it.
+        """
+        rows = np.full((n, k), np.nan, np.float32)
+        predictions = read_predictions(self.trial)
+        rows[predictions.rows] = predictions.probabilities
+        return rows
+
+
+def finalists_of_search(session: Session) -> list[Finalist]:
+    """The best trials of the search, without repeats."""
+    best = ranked(session, session.complete_trials())[:N_FINALISTS]
+    return [Finalist(trial) for trial in best]
 
 
 def run_finalists(session: Session) -> list[Finalist]:
@@ -51,11 +60,10 @@ def run_finalists(session: Session) -> list[Finalist]:
 
     Without target labels the repeats would have nothing to compare by: the ranking stands.
     """
-    best = ranked(session, session.complete_trials())[:N_FINALISTS]
-    finalists = [Finalist(trial) for trial in best]
+    finalists = finalists_of_search(session)
     if not session.has_target_labels or len(session.plan.folds) == 1:
         return finalists
-    session.phase("finalists", f"{len(best)} strategies with {N_REPEATS} other seeds")
+    session.phase("finalists", f"{len(finalists)} strategies with {N_REPEATS} other seeds")
     for repeat in range(1, N_REPEATS + 1):
         round_ = _repeat_all(session, finalists, repeat)
         if round_ is None:

@@ -1,5 +1,7 @@
 """Judging: which trial is best so far, with and without target labels."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,8 @@ from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gate
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
+
+_VOICES = 2
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,24 @@ def ranked(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
     return [complete[i] for i in order]
 
 
-def source_only(records: list[TrialRecord]) -> TrialRecord:
-    """The trial that others must not fall behind: source-only, or the first finished."""
-    return next((record for record in records if record.baseline == "source-only"), records[0])
+def source_only(records: list[TrialRecord]) -> TrialRecord | None:
+    """The source-only baseline, if it finished."""
+    return next((record for record in records if record.baseline == "source-only"), None)
+
+
+def in_pool(records: list[TrialRecord]) -> list[bool]:
+    """Which trials speak in the pool's mean: the first two of each backbone and alignment.
+
+    A method that the sampler tries often must not outvote the others.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    speaks = []
+    for record in records:
+        backbone = json.dumps(record.strategy["backbone"], sort_keys=True)
+        kind = (backbone, record.strategy["alignment"]["name"])
+        seen[kind] += 1
+        speaks.append(seen[kind] <= _VOICES)
+    return speaks
 
 
 def candidate(session: Session, record: TrialRecord) -> Candidate:
@@ -66,8 +85,8 @@ def candidate(session: Session, record: TrialRecord) -> Candidate:
 def unlabelled_ranks(session: Session, records: list[TrialRecord]) -> NDArray[np.float64]:
     """(records,) mean validator ranks behind the gates; see `evaluation.unlabelled`."""
     candidates = [candidate(session, record) for record in records]
-    reference = candidate(session, source_only(records))
-    return mean_ranks(candidates, session.validators, reference)
+    reference = candidate(session, source_only(records) or records[0])
+    return mean_ranks(candidates, session.validators, reference, in_pool(records))
 
 
 def unlabelled_score(session: Session, record: TrialRecord) -> float:
@@ -77,8 +96,8 @@ def unlabelled_score(session: Session, record: TrialRecord) -> float:
     """
     finished = [*session.complete_trials(), record]
     candidates = [candidate(session, each) for each in finished]
-    reference = candidate(session, source_only(finished))
+    reference = candidate(session, source_only(finished) or finished[0])
     best_source = max(each.source_accuracy for each in candidates)
-    scores = validator_scores(candidates, session.validators)[-1]
+    scores = validator_scores(candidates, session.validators, in_pool(finished))[-1]
     gate = 0.0 if passes_gates(candidates[-1], reference, best_source) else 1.0
     return float(scores.mean()) - gate

@@ -12,9 +12,12 @@ from automl_xfer.components import Backbone, StagedModel
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.search.child import Channel
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.feature_cache import FeatureCache, extract
 from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, StudyData
+
+_SAMPLE = 600
+"""So many labelled images are enough to rank the backbones."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class BackboneLook:
 
 
 def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
-    """Compute and cache the features of every image; leave-one-out 1-nearest-neighbour accuracy.
+    """Leave-one-out 1-nearest-neighbour accuracy of the features, and their speed.
 
     Labelled target images are scored, or source images where the target has no labels. Raises
     BackboneUnavailableError when the weights cannot be had.
@@ -49,9 +52,11 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None
     seconds = seconds_per_image(backbone, labelled, context.device)
-    for image_set in (data.target, data.unlabelled, data.source):
-        if image_set is not None:
-            cache.features(backbone, image_set, context.device)
+    if len(labelled) > _SAMPLE:
+        rows = np.sort(np.random.default_rng(0).permutation(len(labelled))[:_SAMPLE])
+        features = extract(backbone, Part.whole(labelled).take(rows), context.device)
+        labels = labelled.labels[rows]
+        return BackboneLook(request.backbone.label, neighbour_accuracy(features, labels), seconds)
     features = cache.features(backbone, labelled, context.device)
     return BackboneLook(
         request.backbone.label, neighbour_accuracy(features, labelled.labels), seconds
@@ -73,12 +78,10 @@ def seconds_per_image(backbone: StagedModel, images: ImageSet, device: str) -> f
 
 
 def neighbour_accuracy(features: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
-    """Leave-one-out accuracy of the nearest neighbour by cosine, on at most 2,000 images."""
-    rows = np.random.default_rng(0).permutation(len(labels))[:2000]
-    unit = np.asarray(features[np.sort(rows)], np.float32)
+    """Leave-one-out accuracy of the nearest neighbour by cosine: (N, D), (N,)."""
+    unit = np.asarray(features, np.float32)
     unit = unit - unit.mean(0)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True) + 1e-8
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
-    found = labels[np.sort(rows)]
-    return float(np.mean(found[similarity.argmax(1)] == found))
+    return float(np.mean(labels[similarity.argmax(1)] == labels))

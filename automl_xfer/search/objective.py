@@ -1,5 +1,7 @@
 """Objective: one trial from the draw to the record. The only place that runs trials."""
 
+import json
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +19,7 @@ from automl_xfer.search.deadline import SEARCH_SHARE
 from automl_xfer.search.events import TrialFinished, TrialStarted
 from automl_xfer.search.judging import best_trial, read_predictions, unlabelled_score
 from automl_xfer.search.plan import Plan
+from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
 from automl_xfer.search.session import Session
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
@@ -43,7 +46,11 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     """Draw, run and record one strategy; what Optuna optimises."""
     strategy = session.space.suggest(trial)
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
-    if session.removed & set(component_keys(strategy)) or _would_not_end(session, strategy, role):
+    if (
+        not _is_what_was_queued(session, trial, strategy)
+        or session.removed & set(component_keys(strategy))
+        or _would_not_end(session, strategy, role)
+    ):
         session.draws_skipped += 1
         raise optuna.TrialPruned
     session.draws_skipped = 0
@@ -55,9 +62,7 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     def report(step: TrialStep) -> None:
         trial.report(step.score, step.step)
 
-    record = execute(
-        session, strategy, record, session.plan, session.deadline.left(SEARCH_SHARE), report
-    )
+    record = execute(session, strategy, record, session.plan, _time_allowed(session), report)
     annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
@@ -67,10 +72,35 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     return record.score
 
 
+def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strategy) -> bool:
+    """Whether the draw is the strategy that was queued, and nobody ran it meanwhile.
+
+    Optuna draws anew, without a word, where a queued choice has another set of names by now; the
+    strategy is then queued again under the names of today.
+    """
+    queued = trial.user_attrs.get(QUEUED)
+    if queued is None:
+        return True
+    if queued in tried(session):
+        return False
+    if queued != strategy.to_json():
+        made = Strategy.from_dict(json.loads(queued), session.catalog.classes)
+        if session.space.is_admissible(made):
+            kept = {key: trial.user_attrs.get(key) for key in ("role", "baseline")}
+            enqueue(session, made, kept)
+        return False
+    return True
+
+
+def _time_allowed(session: Session) -> float:
+    """Seconds that a trial may take now: what is left of the search, and no more than its share."""
+    share = _TRIAL_SHARE * session.options.time_limit
+    return min(session.deadline.left(SEARCH_SHARE), share)
+
+
 def _would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
-    """Whether a trial would take longer than is left, or than its share of the whole time."""
-    allowed = session.deadline.left(SEARCH_SHARE)
-    allowed = min(allowed, _TRIAL_SHARE * session.options.time_limit)
+    """Whether a trial would take longer than it may."""
+    allowed = _time_allowed(session)
     seconds = predicted_seconds(session, strategy)
     if seconds > allowed and role is not Role.SEARCH:
         session.note(
@@ -156,7 +186,7 @@ def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Pl
         seed=record.seed,
         device=session.device,
         cache_directory=session.cache_directory,
-        predictions_path=session.directory / "trials" / f"{record.id:05d}.npz",
+        predictions_path=(session.directory / "trials" / f"{record.id:05d}.npz").resolve(),
         plugins=session.plugins,
     )
 
@@ -172,7 +202,8 @@ class _Watch:
         self.correct = CorrectImages()
         self.best: CorrectImages | None = None
         best = best_trial(session)
-        if record.role in (Role.PORTFOLIO, Role.SEARCH) and session.has_target_labels and best:
+        comparable = session.has_target_labels and session.plan.metric == "accuracy"
+        if record.role in (Role.PORTFOLIO, Role.SEARCH) and comparable and best:
             predictions = read_predictions(best)
             labels = session.prepared.data.target.labels  # type: ignore[union-attr]
             assert labels is not None
@@ -184,7 +215,8 @@ class _Watch:
         self.report(step)
         self.scores.append(step.score)
         self.correct.add(step)
-        return self.best is not None and is_hopeless(self.correct, self.best)
+        # An early epoch is not to be held against what another trial reached at its end.
+        return step.whole and self.best is not None and is_hopeless(self.correct, self.best)
 
 
 def _finished(
@@ -199,15 +231,20 @@ def _finished(
         peak_memory_mb=outcome.peak_memory_mb,
         predictions_path=str(predictions),
     )
-    if not session.has_target_labels:
-        record = replace(record, score=unlabelled_score(session, record))
-    return record
+    if session.has_target_labels:
+        return record
+    try:
+        return replace(record, score=unlabelled_score(session, record))
+    except Exception as error:  # a plugin's validator costs this trial, not the search
+        raise ChildFailure(
+            FailureKind.PLUGIN_ERROR, f"a validator failed: {error}", traceback.format_exc()
+        ) from error
 
 
 def _announce(session: Session, record: TrialRecord) -> None:
     best = best_trial(session)
     interval = None
-    if best is not None and session.has_target_labels:
+    if best is not None and best.id == record.id and session.has_target_labels:
         predictions = read_predictions(best)
         labels = session.prepared.data.target.labels  # type: ignore[union-attr]
         assert labels is not None

@@ -50,10 +50,8 @@ def make_plan(
         return Plan("held-out", metric, ((rest, validation_rows),))
     counts = np.bincount(labels)
     n_folds = default_folds(len(labels), int(counts[counts > 0].min()))
-    if n_folds == 1:
-        return Plan("held-out", metric, (holdout(labels, 0.2, seed),))
     folds = stratified_folds(labels, n_folds, seed, groups=data.groups)
-    return Plan("cross-validation", metric, tuple(folds))
+    return Plan("held-out" if len(folds) == 1 else "cross-validation", metric, tuple(folds))
 
 
 def fold_parts(data: StudyData, plan: Plan) -> Iterator[tuple[TrainingParts, Part]]:

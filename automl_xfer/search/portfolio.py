@@ -1,30 +1,58 @@
 """What is tried first: baselines, the proven strategies of the plugins, their defaults."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+
+from optuna.trial import TrialState
 
 from automl_xfer.components import Backbone, Strategy, StrategySketch
 from automl_xfer.components.base import IntRange
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import Role
+from automl_xfer.study.records import FailureKind, Role, TrialRecord
 
 _BASELINE_SHARE = 0.08
 """A baseline that trains by gradient gets this share of the whole time, and epochs to match."""
 
+QUEUED = "queued"
+"""User attribute of an enqueued trial: its strategy as JSON."""
+
+
+_NOT_TRIED = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
+
 
 def enqueue_start(session: Session) -> None:
-    """Put baselines and portfolio in Optuna's queue, once in the life of a study."""
-    if session.optuna_study.user_attrs.get("start_enqueued"):
-        return
+    """Queue every baseline and portfolio strategy that was not tried and does not wait already."""
+    known = tried(session) | waiting(session)
     for strategy, attributes in starting_strategies(session):
-        if session.space.is_admissible(strategy):
-            session.optuna_study.enqueue_trial(
-                session.space.parameters_of(strategy), user_attrs=attributes
-            )
-    session.optuna_study.set_user_attr("start_enqueued", True)
+        if strategy.to_json() not in known and session.space.is_admissible(strategy):
+            enqueue(session, strategy, attributes)
+
+
+def enqueue(session: Session, strategy: Strategy, attributes: dict[str, Any]) -> None:
+    """Put one strategy in Optuna's queue; it travels along, to be told from another draw."""
+    session.optuna_study.enqueue_trial(
+        session.space.parameters_of(strategy),
+        user_attrs={**attributes, QUEUED: strategy.to_json()},
+    )
+
+
+def tried(session: Session) -> set[str]:
+    """The strategies that run, or ended otherwise than by the clock or the user, as JSON."""
+    return {
+        json.dumps(record.strategy, sort_keys=True)
+        for record in session.store.trials(session.name)
+        if record.repeats is None and record.failure_kind not in _NOT_TRIED
+    }
+
+
+def waiting(session: Session) -> set[str]:
+    """The strategies in Optuna's queue, as JSON."""
+    queue = session.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return {trial.user_attrs[QUEUED] for trial in queue if QUEUED in trial.user_attrs}
 
 
 def baselines_outside(session: Session) -> list[tuple[Strategy, str]]:
@@ -32,23 +60,23 @@ def baselines_outside(session: Session) -> list[tuple[Strategy, str]]:
 
     They run all the same, beside the search: every study says what it beat.
     """
-    recorded = {record.baseline for record in session.store.trials(session.name, Role.BASELINE)}
+    done = tried(session)
     return [
         (strategy, attributes["baseline"])
         for strategy, attributes in starting_strategies(session)
-        if attributes["baseline"] not in (None, *recorded)
+        if attributes["baseline"] is not None
+        and strategy.to_json() not in done
         and not session.space.is_admissible(strategy)
     ]
 
 
-def enqueue_again(session: Session, strategy: dict[str, Any], attributes: dict[str, Any]) -> None:
+def enqueue_again(session: Session, record: TrialRecord) -> None:
     """Queue the strategy of an interrupted trial once more."""
     try:
-        made = Strategy.from_dict(strategy, session.catalog.classes)
-        parameters = session.space.parameters_of(made)
+        made = Strategy.from_dict(record.strategy, session.catalog.classes)
+        enqueue(session, made, {"role": record.role.value, "baseline": record.baseline})
     except AutomlXferError:
         return  # it used something that is no longer in the space
-    session.optuna_study.enqueue_trial(parameters, user_attrs=attributes)
 
 
 def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
@@ -78,6 +106,10 @@ def _affordable(session: Session, strategy: Strategy) -> Strategy:
     if seconds <= allowed or not isinstance(epochs, IntRange):
         return strategy
     fewer = max(epochs.low, int(strategy.optimization.epochs * allowed / seconds))
+    session.note(
+        f"The baseline {strategy.describe()} trains for {fewer} epochs in place of "
+        f"{strategy.optimization.epochs}, to fit the time."
+    )
     return replace(strategy, optimization=replace(strategy.optimization, epochs=fewer))
 
 

@@ -1,6 +1,5 @@
 """The whole road: data, a look at the backbones, search, finalists, final fit, bundle, report."""
 
-import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +30,7 @@ from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
 from automl_xfer.study.address import normalise_url
-from automl_xfer.study.records import Role, StudyRecord
+from automl_xfer.study.records import FailureKind, Role, StudyRecord
 from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
@@ -56,6 +55,7 @@ def run_search(
     started = monotonic()
     try:
         _look(session)
+        _requeue_interrupted(session)
         _search(session)
         end(session)
     finally:
@@ -100,7 +100,6 @@ def open_session(
         should_stop=should_stop,
     )
     _say_what_was_found(session)
-    _requeue_interrupted(session)
     return session
 
 
@@ -131,17 +130,17 @@ def _open_study(
 ) -> optuna.Study:
     """Optuna's study and ours, created together or found together."""
     name = options.study_name
-    if store.study_exists(name):
-        _check_same_study(options, store.get_study(name), catalog, prepared)
-    else:
-        store.create_study(_new_record(options, catalog, prepared))
+    if not store.study_exists(name):
+        with suppress(StudyError):  # another process may have been faster
+            store.create_study(_new_record(options, catalog, prepared))
+    _check_same_study(options, store.get_study(name), catalog, prepared)
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # records say what failed
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna.create_study(
         storage=open_optuna_storage(url),
         study_name=name,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=(options.seed + os.getpid()) % 2**31),
+        sampler=optuna.samplers.TPESampler(seed=options.seed + len(store.trials(name))),
         load_if_exists=True,
     )
 
@@ -205,8 +204,7 @@ def _requeue_interrupted(session: Session) -> None:
     for record in interrupted:
         session.note(f"trial {record.number} was interrupted: {record.description}")
         if record.number is not None:
-            attributes = {"role": record.role.value, "baseline": record.baseline}
-            enqueue_again(session, record.strategy, attributes)
+            enqueue_again(session, record)
 
 
 def _look(session: Session) -> None:
@@ -230,8 +228,9 @@ def _look(session: Session) -> None:
                 )
             )
         except ChildFailure as failure:
-            session.note(f"backbone {backbone.label} is left out: {failure}", warning=True)
-            _without_backbone(session, backbone.label, str(failure))
+            if failure.kind is not FailureKind.TIMEOUT:  # slow is no fault: it only ranks last
+                session.note(f"backbone {backbone.label} is left out: {failure}", warning=True)
+                _without_backbone(session, backbone.label, str(failure))
         except StopRequested:
             return
     session.backbone_order = _order(session, {k.label: k.neighbour_accuracy for k in looks})

@@ -44,6 +44,7 @@ class TrialStep:
 
     step: int
     score: float
+    whole: bool  # the training of this fold is over
     rows: NDArray[np.int64]
     correct: NDArray[np.bool_]
 
@@ -107,7 +108,7 @@ class _Run:
             self.unlabelled = fitted.predict(Part.whole(self.request.data.unlabelled))
         self.timings["predict"] += perf_counter() - started
         is_last = fold == len(self.request.plan.folds) - 1
-        self._report(fold, held_out, probabilities, is_last=is_last)
+        self._report(fold, held_out, probabilities, whole=True, is_last=is_last)
 
     def _epoch_callback(self, held_out: Part) -> EpochCallback | None:
         """With one fold only, report after every fifth of the epochs in place of the folds."""
@@ -118,12 +119,18 @@ class _Run:
         def report(epoch: int, model: TransferModel) -> None:
             if (epoch + 1) % every == 0 and epoch + 1 < self.strategy.optimization.epochs:
                 probabilities = predict_probabilities(model, held_out, self.context.device)
-                self._report(0, held_out, probabilities, is_last=False)
+                self._report(0, held_out, probabilities, whole=False, is_last=False)
 
         return report
 
     def _report(
-        self, fold: int, held_out: Part, probabilities: NDArray[np.float32], *, is_last: bool
+        self,
+        fold: int,
+        held_out: Part,
+        probabilities: NDArray[np.float32],
+        *,
+        whole: bool,
+        is_last: bool,
     ) -> None:
         labels = held_out.labels
         assert labels is not None
@@ -132,7 +139,8 @@ class _Run:
         self.folds[fold] = (held_out, probabilities)
         self.scores.append(score(self.request.plan.metric, labels, probabilities))
         correct = probabilities.argmax(1) == labels
-        step = TrialStep(len(self.scores) - 1, self.scores[-1], held_out.indices, correct)
+        number, value = len(self.scores) - 1, self.scores[-1]
+        step = TrialStep(number, value, whole, held_out.indices, correct)
         if self.channel.ask(step) and not is_last:
             raise _PrunedError
 

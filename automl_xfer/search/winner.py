@@ -41,15 +41,15 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
         return single
     if not session.has_target_labels:
         return _committee(session, finalists)
-    labels, stack = _held_out(session, finalists)
+    labels, stack, _ = _held_out(session, finalists)
     weights = greedy_weights(labels, stack)
     ensemble = np.tensordot(weights, stack, axes=1)
     metric = session.plan.metric
     better_loss = mean_log_loss(labels, ensemble) < mean_log_loss(labels, stack[0])
     if np.count_nonzero(weights) < 2 or not better_loss:
         return single
-    if score(metric, labels, ensemble) < score(metric, labels, stack[0]):
-        return single
+    if score(metric, labels, ensemble) <= score(metric, labels, stack[0]):
+        return single  # ties go to the simpler one
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
 
@@ -61,6 +61,8 @@ def _committee(session: Session, finalists: list[Finalist]) -> Winner:
     source-only itself comes first, it wins alone.
     """
     reference = source_only(session.complete_trials())
+    if reference is None:
+        return Winner(((finalists[0], 1.0),))
     ahead = list(takewhile(lambda each: each.trial.id != reference.id, finalists))
     chosen = ahead or finalists[:1]
     return Winner(tuple((each, 1.0 / len(chosen)) for each in chosen))
@@ -84,14 +86,14 @@ def greedy_weights(labels: NDArray[np.int64], stack: NDArray[np.float32]) -> NDA
 
 def _held_out(
     session: Session, finalists: list[Finalist]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels (N,) and held-out probabilities (finalists, N, K) on rows that all have."""
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Labels (N,), held-out probabilities (finalists, N, K) and rows (N,) that all have."""
     data = session.prepared.data
     assert data.target is not None and data.target.labels is not None
     n, k = len(data.target), data.num_classes
     stack = np.stack([each.probabilities(n, k) for each in finalists])
-    rows = np.isfinite(stack).all(axis=(0, 2))
-    return data.target.labels[rows], stack[:, rows]
+    rows = np.flatnonzero(np.isfinite(stack).all(axis=(0, 2)))
+    return data.target.labels[rows], stack[:, rows], rows
 
 
 def winner_result(session: Session, winner: Winner) -> WinnerResult:
@@ -100,7 +102,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
     kind = "single" if len(winner.members) == 1 else "ensemble"
     seeds = winner.members[0][0].seed_scores if kind == "single" else []
     if session.has_target_labels:
-        labels, probabilities = winner_held_out(session, winner)
+        labels, probabilities, _ = winner_held_out(session, winner)
         value = score(session.plan.metric, labels, probabilities)
         interval = list(bootstrap_interval(session.plan.metric, labels, probabilities))
     else:
@@ -117,11 +119,11 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
 
 def winner_held_out(
     session: Session, winner: Winner
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels (N,) and the winner's held-out probabilities (N, K)."""
-    labels, stack = _held_out(session, [each for each, _ in winner.members])
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Labels (N,), the winner's held-out probabilities (N, K) and their rows (N,)."""
+    labels, stack, rows = _held_out(session, [each for each, _ in winner.members])
     weights = np.array([weight for _, weight in winner.members], np.float32)
-    return labels, np.tensordot(weights, stack, axes=1)
+    return labels, np.tensordot(weights, stack, axes=1), rows
 
 
 def baseline_results(session: Session, winner: Winner) -> list[BaselineResult]:
@@ -149,7 +151,8 @@ def _compare(session: Session, winner: Winner, record: TrialRecord) -> BaselineR
 def _paired_gain(
     session: Session, winner: Winner, record: TrialRecord
 ) -> tuple[float, list[float]]:
-    labels, stack = _held_out(session, [*(each for each, _ in winner.members), Finalist(record)])
+    members = [each for each, _ in winner.members]
+    labels, stack, _ = _held_out(session, [*members, Finalist(record)])
     weights = np.array([weight for _, weight in winner.members], np.float32)
     ours, theirs = np.tensordot(weights, stack[:-1], axes=1), stack[-1]
     metric = session.plan.metric

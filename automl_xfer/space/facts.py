@@ -21,7 +21,7 @@ FACTS: dict[str, str] = {
     "stages": "the backbone is cut into more than one stage",
     "frozen": "no backbone parameter ever trains",
     "trainable": "some backbone parameter trains, by gradient steps",
-    "closed-form": "the head can be fitted in closed form",
+    "fitted_head": "the head is fitted on features before any gradient step",
 }
 """Every fact of the first-party components and what it says."""
 

@@ -97,6 +97,7 @@ class TestResult(TypedDict):
     """The test split, scored once at the very end."""
 
     n: int
+    times: int  # how often this study has scored it: 1 unless the study went on
     scores: dict[str, float]  # metric name -> value
     interval: list[float]
     per_class_recall: dict[str, float]

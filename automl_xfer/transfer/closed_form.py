@@ -165,6 +165,8 @@ def _refine(
     alignment: AlignmentMethod, parts: TrainingParts, target: FrozenFeatures, head: nn.Module
 ) -> nn.Module:
     """The head after the method has refined it on unlabelled target features."""
+    if type(alignment).target_head is AlignmentMethod.target_head:
+        return head
     seen = torch.cat([target.read(part) for part in parts.unlabelled])
     refined = alignment.target_head(seen.shape[1], parts.num_classes)
     if refined is None:

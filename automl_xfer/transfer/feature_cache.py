@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -16,12 +18,15 @@ from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.model import pixel_batches, weights_key
 from automl_xfer.transfer.parts import Part
 
+_MOST_BYTES = 20 * 2**30
+
 
 class FeatureCache:
     """Pooled features by content: the weights, the images and the view decide the file.
 
     Files are 16-bit and memory-mapped. Two processes may write one key at once: each writes a
-    file of its own and renames it, and both hold the same numbers.
+    file of its own and renames it, and both hold the same numbers. Past 20 GB, or a tenth of the
+    free disk, what was not read for longest goes.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,29 +47,48 @@ class FeatureCache:
         path = self.directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
         cached = _read(path, len(image_set))
         if cached is None:
-            _publish(path, _compute(model, image_set, device, flip))
+            self._make_room()
+            _publish(path, extract(model, Part.whole(image_set), device, flip=flip))
             cached = _read(path, len(image_set))
             assert cached is not None
         return cached
+
+    def _make_room(self) -> None:
+        """Delete the features that were not read for longest while the limit is passed."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        limit = min(_MOST_BYTES, shutil.disk_usage(self.directory).free // 10)
+        files = []
+        for path in self.directory.glob("*.npy"):
+            with suppress(FileNotFoundError):  # another process made room too
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total <= limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
 
 
 def _read(path: Path, n: int) -> NDArray[np.float16] | None:
     """The cached array, or None where there is none or it is damaged."""
     try:
         array: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        os.utime(path)  # read now: among the last to be deleted
     except (OSError, ValueError, EOFError):
         return None
     return array if array.ndim == 2 and len(array) == n else None
 
 
 @torch.no_grad()
-def _compute(
-    model: StagedModel, image_set: ImageSet, device: str, flip: bool
+def extract(
+    model: StagedModel, part: Part, device: str, *, flip: bool = False
 ) -> NDArray[np.float16]:
+    """(N, D) pooled features of a part, not cached."""
     model = model.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    for pixels in pixel_batches(Part.whole(image_set), batch_size(device), device):
+    for pixels in pixel_batches(part, batch_size(device), device):
         images = model.normalise(pixels)
         with autocast(device):
             rows.append(model(images.flip(3) if flip else images).half().cpu().numpy())

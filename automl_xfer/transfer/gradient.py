@@ -60,6 +60,7 @@ def train(
     head = _starting_head(strategy, parts, context, backbone)
     model = TransferModel(backbone, head).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    apply_freezing(model.backbone, strategy.freezing, 0)  # before a regularizer looks at it
     training = _prepare(strategy, parts, model, context)
     optimization = strategy.optimization
     domains = _labelled_domains(strategy, parts)

@@ -36,13 +36,15 @@ class BatchLoader:
         orders = {name: self._order(len(part)) for name, part in self.domains.items()}
         sizes = [len(part) for part in self.unlabelled]
         target_order = self._order(sum(sizes)) if sum(sizes) else None
+        # Batches of nearly equal size: batch norm cannot train on a last batch of one image.
+        batches = {name: np.array_split(order, self.steps) for name, order in orders.items()}
+        targets = None if target_order is None else np.array_split(target_order, self.steps)
         for step in range(self.steps):
-            rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
             labelled = {
-                name: self._labelled(self.domains[name], order[rows])
-                for name, order in orders.items()
+                name: self._labelled(self.domains[name], rows[step])
+                for name, rows in batches.items()
             }
-            yield labelled, None if target_order is None else self._pixels(target_order[rows])
+            yield labelled, None if targets is None else self._pixels(targets[step])
 
     def _order(self, n: int) -> NDArray[np.int64]:
         """Enough shuffled passes over `n` images for one epoch, whole at the lead's length."""

@@ -41,8 +41,7 @@ class MixtureHead(nn.Module):
 class TargetMixture(AlignmentMethod):
     """Let the classes settle in the target's own clusters, starting from the source's head.
 
-    Batch-norm statistics of each domain as in AdaBN (share `mix`; 0 keeps the pretrained ones),
-    then a Gaussian mixture with one covariance and equal class priors on the target's features
+    A Gaussian mixture with one covariance and equal class priors on the target's features
     (standardised, unit length, `dims` principal components), whose responsibilities start from
     the head fitted on labels. EM: Dempster, Laird and Rubin 1977; the idea of moving class
     centres on unlabelled target features: SHOT, Liang et al. 2020, arXiv 2002.08546.
@@ -51,16 +50,10 @@ class TargetMixture(AlignmentMethod):
 
     name = "target-mixture"
     requires = frozenset({"frozen", "unlabelled"})
-    adapts_each_domain = True
     complexity = 2
 
-    mix: float = Float(1.0, low=0.0, high=1.0)
     dims: int = Choice(64, (32, 64, 128))
     shrinkage: float = Float(0.3, low=0.1, high=0.9)
-
-    def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
-        if self.mix > 0:
-            re_estimate(model, target_batches, self.mix)
 
     def target_head(self, feature_dim: int, num_classes: int) -> nn.Module:
         return MixtureHead(feature_dim, num_classes)
@@ -76,6 +69,24 @@ class TargetMixture(AlignmentMethod):
         weight, bias = _mixture(centred @ basis, probabilities.double(), self.shrinkage)
         head.weight.copy_(basis @ weight)
         head.bias.copy_(bias)
+
+
+@dataclass(frozen=True)
+class AdaptedTargetMixture(TargetMixture):
+    """`target-mixture` on features whose batch-norm statistics are each domain's own.
+
+    The statistics move the share `mix` towards the domain's, as in AdaBN.
+    """
+
+    name = "adabn-target-mixture"
+    requires = frozenset({"frozen", "unlabelled", "batch_norm"})
+    adapts_each_domain = True
+    complexity = 3
+
+    mix: float = Float(1.0, low=0.1, high=1.0)
+
+    def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
+        re_estimate(model, target_batches, self.mix)
 
 
 def _principal(centred: Tensor, dims: int) -> Tensor:

@@ -11,7 +11,7 @@ class LinearProbe(FreezingPolicy):
 
     name = "linear-probe"
     excludes = frozenset({"random"})
-    provides = frozenset({"frozen"})
+    provides = frozenset({"frozen", "fitted_head"})
     complexity = 0
 
     def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:

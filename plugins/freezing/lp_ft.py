@@ -16,6 +16,7 @@ class LinearProbeThenFineTune(FreezingPolicy):
 
     name = "lp-ft"
     excludes = frozenset({"random", "fused"})
+    provides = frozenset({"trainable", "fitted_head"})
     head_first = True
     complexity = 2
 

@@ -11,12 +11,13 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from automl_xfer.components import Choice, Float, Head
+from automl_xfer.components import Choice, Head
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+DEFAULT_STRENGTH = 1e-2
 FOLDS = 3
 MAX_TUNING_GROUPS = 1000
 ABSENT_SCORE = -1e4
@@ -30,17 +31,15 @@ class LogisticRegressionHead(Head):
 
     Minimises ½‖W‖² + C Σ_i w_i CE(W z_i + b, y_i) with z = (x − mean)/s, s² the mean variance of
     the features, and folds both into one linear layer. One scale for all features keeps the
-    quiet ones quiet; with few labels that is worth up to a point of accuracy. With
-    `cross_validate`, C is the one of `STRENGTHS` with the smallest log loss in stratified 3-fold
-    cross-validation (on at most 1,000 groups), where every class that is there has two groups;
-    else C is `strength`.
+    quiet ones quiet; with few labels that is worth up to a point of accuracy. `strength` is C;
+    "cross-validated" takes the one of `STRENGTHS` with the smallest log loss in stratified 3-fold
+    cross-validation (on at most 1,000 groups), or 0.01 where a class has a single group.
     """
 
     name = "logistic-regression"
-    provides = frozenset({"closed-form"})
+    requires = frozenset({"fitted_head"})
 
-    strength: float = Float(1e-2, low=1e-4, high=1e1, log=True)
-    cross_validate: bool = Choice(True, (True, False))
+    strength: str | float = Choice("cross-validated", ("cross-validated", *STRENGTHS))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         return nn.Linear(feature_dim, num_classes)
@@ -72,8 +71,8 @@ class LogisticRegressionHead(Head):
             return np.zeros((1, z.shape[1])), np.zeros(1)
         z, basis = _row_space(z)
         strength = self.strength
-        if self.cross_validate:
-            strength = _best_strength(z, y, weight, group) or self.strength
+        if strength == "cross-validated":
+            strength = _best_strength(z, y, weight, group) or DEFAULT_STRENGTH
         model = _regression().set_params(C=strength).fit(z, y, weight)
         rows, bias = model.coef_, model.intercept_
         if len(rows) == 1:  # scikit-learn gives two classes one row: the difference of the two

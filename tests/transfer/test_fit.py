@@ -93,7 +93,16 @@ def test_the_same_seed_gives_the_same_weights(space, parts, context):
 
 @pytest.mark.parametrize(
     "alignment",
-    ["coral", "linear-ot", "subspace-alignment", "adabn", "target-mixture", "joint", "source-only"],
+    [
+        "coral",
+        "linear-ot",
+        "subspace-alignment",
+        "adabn",
+        "target-mixture",
+        "adabn-target-mixture",
+        "joint",
+        "source-only",
+    ],
 )
 def test_cached_predictions_are_those_of_the_assembled_model(
     space, parts, context, make_part, alignment

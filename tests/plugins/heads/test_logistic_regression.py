@@ -25,7 +25,7 @@ def tensors(x, y):
 def test_equals_scikit_learn_on_scaled_features(n, dim, classes):
     x, y = blobs(n, dim, classes)
     weight = np.random.default_rng(1).uniform(0.2, 3, n)
-    head = LogisticRegressionHead(strength=0.1, cross_validate=False).fit(
+    head = LogisticRegressionHead(strength=0.1).fit(
         *tensors(x, y), classes, torch.from_numpy(weight)
     )
     model = LogisticRegression(C=0.1, tol=1e-8, max_iter=5000)
@@ -38,7 +38,7 @@ def test_equals_scikit_learn_on_scaled_features(n, dim, classes):
 
 def test_weights_count_as_repeats():
     x, y = tensors(*blobs(30, 5, 3))
-    head = LogisticRegressionHead(cross_validate=False)
+    head = LogisticRegressionHead(strength=0.01)
     twice = torch.cat([x, x]), torch.cat([y, y])
     weighted = head.fit(x, y, 3, torch.full((30,), 2.0))
     repeated = head.fit(*twice, 3)
