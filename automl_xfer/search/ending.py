@@ -34,10 +34,7 @@ def end(session: Session) -> None:
     """Choose, fit, bundle, score and report. Raises StudyError when no trial finished."""
     if not session.complete_trials():
         _report(session)
-        raise StudyError(
-            f"no trial of study {session.name!r} finished in the time given; "
-            f"see {session.directory / 'report.html'} for the failures, or give more --time-limit"
-        )
+        raise StudyError(_nothing_finished(session))
     finalists = _finalists(session)
     winner, result, bundle = _fit(session, choose_winner(session, finalists), finalists)
     _score_test(session, bundle, result)
@@ -45,6 +42,16 @@ def end(session: Session) -> None:
     write_description(session, winner, result, bundle)
     session.store.update_study(session.name, phase="finished", result=result)
     _report(session)
+
+
+def _nothing_finished(session: Session) -> str:
+    failures = [trial.failure_message for trial in session.store.trials(session.name)]
+    told = [message for message in failures if message]
+    why = f" (the last failure: {told[-1]})" if told else ""
+    return (
+        f"no trial of study {session.name!r} finished in the time given{why}; "
+        f"see {session.directory / 'report.html'}, mend that or give more --time-limit"
+    )
 
 
 def _finalists(session: Session) -> list[Finalist]:
