@@ -1,0 +1,114 @@
+"""A bundle is the model that was trained: every kind of strategy comes back the same."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from automl_xfer.bundle import BundleDescription, Member, load_bundle, save_member
+from automl_xfer.bundle.format import read_description
+from automl_xfer.components import BackboneRequest
+from automl_xfer.errors import BundleError
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.space.compose import Space
+from automl_xfer.transfer.model import TransferModel
+
+FACTS = frozenset({"target_labels", "source", "unlabelled"})
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return PluginSource().load()[1]
+
+
+@pytest.fixture(scope="module")
+def strategies(catalog, two_backbones):
+    """Name -> strategy whose model has a structure of its own."""
+    space = Space(
+        catalog.classes,
+        catalog.backbones(BackboneRequest(weights_dir=two_backbones, has_source=True)),
+        FACTS,
+    )
+    small = Space(
+        catalog.classes,
+        catalog.backbones(BackboneRequest(patterns=("small-convnet",), has_source=True)),
+        FACTS,
+    )
+    probe = {"freezing": "linear-probe", "head": "logistic-regression"}
+    tuned = {"freezing": "full", "optimization": "adamw"}
+    return {
+        "probe": space.strategy("one", probe),
+        "fused": space.strategy("one + two", probe),
+        "subspace": space.strategy("one", {**probe, "alignment": "subspace-alignment"}),
+        "mixture": space.strategy("one", {**probe, "alignment": "adabn-target-mixture"}),
+        "class means": space.strategy("one", {**probe, "head": "nearest-class-mean"}),
+        "fine-tuned": space.strategy("one", {**tuned, "head": "linear"}),
+        "scratch": space.strategy("scratch:resnet10t", {**tuned, "head": "linear"}),
+        "source-pretrained": small.strategy("source-pretrained:small-convnet", probe),
+    }
+
+
+def assemble(strategy, seed):
+    """A model of the strategy's structure with random weights in every part."""
+    torch.manual_seed(seed)
+    backbone = strategy.backbone.build(pretrained=False)
+    feature_map = None
+    if strategy.alignment.name == "subspace-alignment":
+        feature_map = torch.nn.Linear(backbone.feature_dim, 8)
+    dim = 8 if feature_map is not None else backbone.feature_dim
+    head = strategy.alignment.target_head(dim, 3) or strategy.head.build(dim, 3)
+    for tensor in head.state_dict().values():
+        tensor.copy_(torch.rand_like(tensor) + 0.5)
+    return TransferModel(backbone, head, feature_map).eval()
+
+
+def write(folder, strategy, model):
+    save_member(model, folder / "member-0")
+    member = Member("member-0", 1.0, strategy.to_dict())
+    BundleDescription("s", ("a", "b", "c"), 32, (member,), "d", "accuracy").write(folder)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "probe",
+        "fused",
+        "subspace",
+        "mixture",
+        "class means",
+        "fine-tuned",
+        "scratch",
+        "source-pretrained",
+    ],
+)
+def test_every_kind_of_strategy_comes_back_the_same(tmp_path, strategies, kind):
+    model = assemble(strategies[kind], 3)
+    write(tmp_path, strategies[kind], model)
+    loaded = load_bundle(tmp_path, device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    with torch.no_grad():
+        images = model.backbone.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        expected = (model(images).softmax(1) + model(images.flip(3)).softmax(1)) / 2
+    np.testing.assert_allclose(loaded.probabilities(pixels), expected.numpy(), atol=1e-5)
+
+
+def test_an_unreadable_image_is_named_and_the_others_keep_their_order(tmp_path, strategies):
+    write(tmp_path, strategies["probe"], assemble(strategies["probe"], 0))
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        Image.new("RGB", (40, 30), "red").save(path)
+    paths[1].write_bytes(b"not an image")
+    predictions = list(load_bundle(tmp_path, device="cpu").predict(paths))
+    assert [p.path for p in predictions] == paths
+    assert [p.label is None for p in predictions] == [False, True, False, False]
+    assert str(paths[1]) in predictions[1].problem
+    assert sum(predictions[0].probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_what_is_no_bundle_says_so(tmp_path, strategies):
+    with pytest.raises(BundleError, match="is not a bundle"):
+        read_description(tmp_path)
+    write(tmp_path, strategies["probe"], assemble(strategies["probe"], 0))
+    (tmp_path / "member-0" / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load_bundle(tmp_path, device="cpu")
