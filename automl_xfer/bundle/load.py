@@ -14,7 +14,7 @@ from automl_xfer.bundle.member import load_member
 from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.transfer.device import resolve_device
+from automl_xfer.transfer.device import batch_size, resolve_device
 from automl_xfer.transfer.model import TransferModel, to_tensor
 
 _BATCH = 64
@@ -80,6 +80,11 @@ class Bundle:
 
         The weighted mean over the members and over the image and its mirror image.
         """
+        size = batch_size(self.device)
+        blocks = [self._block(images[i : i + size]) for i in range(0, len(images), size)]
+        return np.concatenate(blocks)
+
+    def _block(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         pixels = to_tensor(images, self.device)
         total = torch.zeros(len(images), len(self.classes))
         for member, model in zip(self.description.members, self.models, strict=True):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ def load_member(
             f"the weights {path} do not fit the strategy in the bundle's description; "
             "copy the bundle again from where it was made"
         ) from error
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.eval()
 
 

@@ -101,7 +101,7 @@ def test_an_unreadable_image_is_named_and_the_others_keep_their_order(tmp_path, 
     predictions = list(load_bundle(tmp_path, device="cpu").predict(paths))
     assert [p.path for p in predictions] == paths
     assert [p.label is None for p in predictions] == [False, True, False, False]
-    assert str(paths[1]) in predictions[1].problem
+    assert "not an image" in predictions[1].problem
     assert sum(predictions[0].probabilities) == pytest.approx(1.0, abs=1e-5)
 
 
