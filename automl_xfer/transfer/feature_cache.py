@@ -26,7 +26,7 @@ class FeatureCache:
 
     Files are 16-bit and memory-mapped. Two processes may write one key at once: each writes a
     file of its own and renames it, and both hold the same numbers. Past 20 GB, or a tenth of the
-    free disk, what was not read for longest goes.
+    free disk, what was not read for longest goes; decoded images in the same folder stay.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -44,7 +44,8 @@ class FeatureCache:
             return joined
         view = "flip" if flip else "plain"
         text = f"{weights_key(model)}/{image_set.key}/{view}"
-        path = self.directory / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        path = self.directory / f"features-{digest}.npy"
         cached = _read(path, len(image_set))
         if cached is None:
             self._make_room()
@@ -58,7 +59,7 @@ class FeatureCache:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = min(_MOST_BYTES, shutil.disk_usage(self.directory).free // 10)
         files = []
-        for path in self.directory.glob("*.npy"):
+        for path in self.directory.glob("features-*.npy"):
             with suppress(FileNotFoundError):  # another process made room too
                 status = path.stat()
                 files.append((status.st_mtime, status.st_size, path))
