@@ -68,6 +68,7 @@ def _fit(
     session.phase("final fit", winner.description)
     cheapest = min(session.complete_trials(), key=fit_seconds)
     last = Winner(((Finalist(cheapest), 1.0),))
+    reasons = []
     for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
         needed = sum(fit_seconds(each.trial) for each, _ in candidate.members)
         if candidate is not last and needed > session.deadline.left(FIT_SHARE):
@@ -78,12 +79,14 @@ def _fit(
             bundle = fit_bundle(session, candidate, result)
         except ChildFailure as failure:
             session.note(f"{candidate.description} could not be fitted: {failure}", warning=True)
+            reasons.append(str(failure))
             continue
         result["bundle"] = str(bundle)
         return candidate, result, bundle
     raise StudyError(
         f"study {session.name!r} has scores but no model: the final fit failed for every "
-        "candidate; run the same command again with more --time-limit"
+        f"candidate ({reasons[-1]}); mend that or give more --time-limit, then run the same "
+        "command again"
     )
 
 

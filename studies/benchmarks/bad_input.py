@@ -68,8 +68,9 @@ def faults(kind: kinds.Kind, answer: Answer) -> Iterator[str]:
         yield "a traceback"
     if kind.fatal == (answer.exit_code == 0):
         yield f"exit code {answer.exit_code}"
-    if kind.fatal and len(answer.errors.splitlines()) > LINES:
-        yield f"{len(answer.errors.splitlines())} lines"
+    lines = [line for line in answer.errors.splitlines() if not line.startswith("[")]
+    if kind.fatal and len(lines) > LINES:  # beside the search's own progress
+        yield f"{len(lines)} lines"
     if answer.seconds > (SECONDS if kind.fatal else SEARCH_SECONDS):
         yield f"{answer.seconds:.0f} s"
     if not re.search(kind.says, message(kind, answer)):
