@@ -8,8 +8,9 @@ _FINE_TUNING = {
     **_NONE,
     "freezing": {"name": "full"},
     "head": {"name": "linear"},
-    "optimization": {"name": "adamw", "learning_rate": 3e-4, "epochs": 15},
+    "optimization": {"name": "adamw", "learning_rate": 3e-4, "epochs": 20},
 }
+_FROM_SCRATCH = {"name": "adamw", "learning_rate": 2e-3, "epochs": 60, "batch_size": 16}
 
 BASELINES = (
     StrategySketch({**_PROBE, "alignment": {"name": "source-only"}}, baseline="source-only"),
@@ -20,7 +21,11 @@ BASELINES = (
         {**_PROBE, **_NONE}, baseline="linear-probe", requires=frozenset({"target_labels"})
     ),
     StrategySketch(_FINE_TUNING, baseline="full-fine-tuning"),
-    StrategySketch(_FINE_TUNING, baseline="from-scratch", initialisation="random"),
+    StrategySketch(
+        {**_FINE_TUNING, "optimization": _FROM_SCRATCH},
+        baseline="from-scratch",
+        initialisation="random",
+    ),
 )
 
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 
 import optuna
 
@@ -52,14 +51,13 @@ def run_search(
     bundled and reported. Raises AutomlXferError for whatever the user can mend.
     """
     session = open_session(options, listener, should_stop)
-    started = monotonic()
     try:
         _look(session)
         _requeue_interrupted(session)
         _search(session)
         end(session)
     finally:
-        session.store.update_study(session.name, add_seconds=monotonic() - started)
+        session.book_time()
     return session.store.get_study(session.name)
 
 

@@ -41,6 +41,7 @@ class Session:
     backbone_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds_per_image: dict[str, float] = field(default_factory=dict)  # forward, by backbone
+    booked_seconds: float = 0.0
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
@@ -74,6 +75,12 @@ class Session:
         """Announce and record a phase."""
         self.store.update_study(self.name, phase=name)
         self.tell(PhaseStarted(name, detail))
+
+    def book_time(self) -> None:
+        """Add the time since the last booking to the study's."""
+        seconds = self.deadline.elapsed - self.booked_seconds
+        self.booked_seconds += seconds
+        self.store.update_study(self.name, add_seconds=seconds)
 
     def note(self, message: str, *, warning: bool = False) -> None:
         """Say something to the watcher and keep it for the report."""
