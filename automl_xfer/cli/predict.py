@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from automl_xfer.bundle.format import DESCRIPTION
 from automl_xfer.cli.study_options import existing_store, storage_options
 from automl_xfer.errors import BundleError, DataError
 
@@ -54,6 +53,8 @@ def predict_command(
 
 def bundle_directory(model: str, storage: str | None, studies_dir: Path) -> Path:
     """The bundle folder that a path or a study name stands for."""
+    from automl_xfer.bundle.format import DESCRIPTION
+
     folder = Path(model)
     named = folder.is_dir() and len(folder.parts) > 1
     if named or (folder / DESCRIPTION).exists():  # a study may be called like a folder of images

@@ -21,7 +21,6 @@ class NearestClassMean(Head):
     """
 
     name = "nearest-class-mean"
-    provides = frozenset({"closed-form"})
 
     temperature: float = Float(0.1, low=0.01, high=1.0, log=True)
 

@@ -70,7 +70,7 @@ def kill_once(folder: Path, number: int) -> None:
         now = trials(folder)
         before = finished(now)
         if deadline is None and any(is_ours(trial, process.pid) for trial in now):
-            deadline = time.monotonic() + random.uniform(0.0, 8.0)
+            deadline = time.monotonic() + random.uniform(0.0, 20.0)
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)

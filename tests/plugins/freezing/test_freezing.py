@@ -39,8 +39,6 @@ def test_probe_trains_none_and_full_trains_all():
 
 
 def test_what_they_provide_decides_between_closed_form_and_gradient():
-    assert LinearProbe.provides == {"frozen"}
-    assert all(
-        policy.provides == {"trainable"}
-        for policy in (FrozenDepth, FullFineTuning, LinearProbeThenFineTune)
-    )
+    assert LinearProbe.provides == {"frozen", "fitted_head"}
+    assert LinearProbeThenFineTune.provides == {"trainable", "fitted_head"}
+    assert all(policy.provides == {"trainable"} for policy in (FrozenDepth, FullFineTuning))
