@@ -109,6 +109,8 @@ def _result(session: Session, winner: Winner) -> StudyResult:
         classes=list(session.prepared.data.classes),
         notes=list(session.notes),
     )
+    if len(winner.members) > 1:
+        result["notes"].append(_ensemble_cost(winner))
     if session.has_target_labels:
         result["notes"].append(_selection_bias(session, winner))
         labels, probabilities, rows = winner_held_out(session, winner)
@@ -118,6 +120,11 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     else:
         result["notes"].append(_without_labels(session, winner))
     return result
+
+
+def _ensemble_cost(winner: Winner) -> str:
+    n = len(winner.members)
+    return f"The winner is an ensemble of {n} models and predicts about {n} times slower than one."
 
 
 def _selection_bias(session: Session, winner: Winner) -> str:

@@ -1,5 +1,6 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,9 +51,16 @@ class Finalist:
 
 
 def finalists_of_search(session: Session) -> list[Finalist]:
-    """The best trials of the search, without repeats."""
-    best = ranked(session, session.complete_trials())[:N_FINALISTS]
-    return [Finalist(trial) for trial in best]
+    """The best trials of the search, without repeats: one of each backbone, freezing, alignment.
+
+    The sampler tries many neighbours of what is good; they would only repeat one another.
+    """
+    kinds: dict[tuple[str, ...], TrialRecord] = {}
+    for trial in ranked(session, session.complete_trials()):
+        backbone = json.dumps(trial.strategy["backbone"], sort_keys=True)
+        rest = (trial.strategy[axis]["name"] for axis in ("freezing", "alignment"))
+        kinds.setdefault((backbone, *rest), trial)
+    return [Finalist(trial) for trial in kinds.values()][:N_FINALISTS]
 
 
 def run_finalists(session: Session) -> list[Finalist]:

@@ -33,8 +33,8 @@ class Winner:
 def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     """The best finalist, or the greedy ensemble where it is better on held-out predictions.
 
-    Greedy forward selection with replacement (Caruana et al. 2004) by log-loss, which is less
-    noisy than accuracy on few images; the ensemble must also not lose by the study's metric.
+    Greedy forward selection with replacement (Caruana et al. 2004) by log-loss, which tells more
+    than accuracy on few images; the study's metric must not fall.
     """
     single = Winner(((finalists[0], 1.0),))
     if len(finalists) < 2:
@@ -45,11 +45,11 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     weights = greedy_weights(labels, stack)
     ensemble = np.tensordot(weights, stack, axes=1)
     metric = session.plan.metric
-    better_loss = mean_log_loss(labels, ensemble) < mean_log_loss(labels, stack[0])
-    if np.count_nonzero(weights) < 2 or not better_loss:
+    if np.count_nonzero(weights) < 2:
         return single
-    if score(metric, labels, ensemble) <= score(metric, labels, stack[0]):
-        return single  # ties go to the simpler one
+    better = mean_log_loss(labels, ensemble) < mean_log_loss(labels, stack[0])
+    if not better or score(metric, labels, ensemble) < score(metric, labels, stack[0]):
+        return single
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
 
