@@ -2,10 +2,10 @@
 
     python studies/benchmarks/kill.py [--times 10] [--seed 0]
 
-Starts the search of `automl-xfer demo` as a process of its own, kills it without warning while a
-trial runs, looks at the study database, and gives the same command again. After every kill: each
-trial that was finished before is there with the same score, and the trial in hand is recorded as
-interrupted by the next start. At the end the command is left alone and must write a bundle.
+Lets the search of `automl-xfer demo` finish four trials, starts it again, kills it without warning
+while a trial runs, looks at the study database, and gives the same command again. After every kill:
+each trial that was finished before is there with the same score, and the trial in hand is recorded
+as interrupted by the next start. At the end the command is left alone and must write a bundle.
 """
 
 import argparse
@@ -33,6 +33,8 @@ def main() -> None:
     random.seed(arguments.seed)
     folder = Path(tempfile.mkdtemp())
     write_demo_data(folder / "data")
+    begin = [*command(folder, "180s"), "--trials", "4"]
+    subprocess.run(begin, cwd=folder, check=True, capture_output=True)
     print("| kill | after | finished before | finished after | all there | interrupted so far |")
     print("| --- | --- | --- | --- | --- | --- |")
     for number in range(1, arguments.times + 1):
