@@ -3,10 +3,10 @@
 import time
 from dataclasses import dataclass, field
 
-SEARCH_SHARE = 0.70
+SEARCH_SHARE = 0.65
 """The search itself ends here; finalists, the final fit and the report need the rest."""
 
-FINALISTS_SHARE = 0.85
+FINALISTS_SHARE = 0.82
 FIT_SHARE = 0.97
 
 

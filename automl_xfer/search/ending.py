@@ -13,7 +13,13 @@ from automl_xfer.evaluation.metrics import all_scores, per_class_recall
 from automl_xfer.report.write import write_report
 from automl_xfer.search.child import ChildFailure, StopRequested
 from automl_xfer.search.deadline import FIT_SHARE
-from automl_xfer.search.final_fit import fit_bundle, test_probabilities, write_description
+from automl_xfer.search.final_fit import (
+    building_folder,
+    fit_members,
+    publish,
+    test_probabilities,
+    write_description,
+)
 from automl_xfer.search.finalists import Finalist, finalists_of_search, run_finalists
 from automl_xfer.search.judging import source_only
 from automl_xfer.search.session import Session
@@ -70,19 +76,21 @@ def _fit(
     last = Winner(((Finalist(cheapest), 1.0),))
     reasons = []
     for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
-        needed = sum(fit_seconds(each.trial) for each, _ in candidate.members)
+        needed = min(fit_seconds(each.trial) for each, _ in candidate.members)
         if candidate is not last and needed > session.deadline.left(FIT_SHARE):
             session.note(f"There was no time left to fit {candidate.description}.", warning=True)
             continue
-        result = _result(session, candidate)
-        try:
-            bundle = fit_bundle(session, candidate, result)
-        except ChildFailure as failure:
-            session.note(f"{candidate.description} could not be fitted: {failure}", warning=True)
-            reasons.append(str(failure))
-            continue
+        with building_folder(session) as building:
+            try:
+                fitted = fit_members(session, candidate, building)
+            except ChildFailure as failure:
+                session.note(f"{candidate.description} was not fitted: {failure}", warning=True)
+                reasons.append(str(failure))
+                continue
+            result = _result(session, fitted)
+            bundle = publish(session, fitted, result, building)
         result["bundle"] = str(bundle)
-        return candidate, result, bundle
+        return fitted, result, bundle
     raise StudyError(
         f"study {session.name!r} has scores but no model: the final fit failed for every "
         f"candidate ({reasons[-1]}); mend that or give more --time-limit, then run the same "

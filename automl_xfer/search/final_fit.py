@@ -3,7 +3,8 @@
 import platform
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,8 +19,9 @@ from automl_xfer.bundle.model_card import write_model_card
 from automl_xfer.components import Strategy
 from automl_xfer.data.manifest import TestSplit
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.child import Channel, run_in_child
+from automl_xfer.search.child import Channel, ChildFailure, run_in_child
 from automl_xfer.search.deadline import FIT_SHARE
+from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.search.winner import Winner
@@ -57,31 +59,55 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> float:
     return fitted.seconds
 
 
-def fit_bundle(session: Session, winner: Winner, result: StudyResult) -> Path:
-    """Train every member, write the bundle beside the old one and swap them.
+def fit_members(session: Session, winner: Winner, building: Path) -> Winner:
+    """Train every member into `building`, the heaviest first; the winner as it could be trained.
 
-    Raises ChildFailure when a member cannot be trained in the time left.
+    Where the time ends after some members, those are the winner. Raises ChildFailure when not
+    even one can be trained.
     """
-    destination = session.directory.resolve() / "bundle"
+    members = sorted(winner.members, key=lambda member: -member[1])
+    fitted: list[tuple[Finalist, float]] = []
+    for finalist, weight in members:
+        request = FinalFitRequest(
+            strategy=finalist.trial.strategy,
+            data=session.prepared.data,
+            seed=session.options.seed,
+            device=session.device,
+            cache_directory=session.cache_directory,
+            plugins=session.plugins,
+            directory=building / f"member-{len(fitted)}",
+        )
+        timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
+        try:
+            run_in_child(fit_member, request, timeout=timeout)
+        except ChildFailure as failure:
+            if not fitted:
+                raise
+            session.note(
+                f"{finalist.trial.description} is not in the ensemble: {failure}", warning=True
+            )
+            break
+        fitted.append((finalist, weight))
+    total = sum(weight for _, weight in fitted)
+    return Winner(tuple((finalist, weight / total) for finalist, weight in fitted))
+
+
+@contextmanager
+def building_folder(session: Session) -> Iterator[Path]:
+    """A folder beside the bundle to build the new one in; gone afterwards."""
     session.directory.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=session.directory, prefix="bundle-"))
     try:
-        for place, (finalist, _) in enumerate(winner.members):
-            request = FinalFitRequest(
-                strategy=finalist.trial.strategy,
-                data=session.prepared.data,
-                seed=session.options.seed,
-                device=session.device,
-                cache_directory=session.cache_directory,
-                plugins=session.plugins,
-                directory=building / f"member-{place}",
-            )
-            timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
-            run_in_child(fit_member, request, timeout=timeout)
-        write_description(session, winner, result, building)
-        _swap(building, destination)
+        yield building
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def publish(session: Session, winner: Winner, result: StudyResult, building: Path) -> Path:
+    """Describe the trained members and put the folder in the place of the old bundle."""
+    destination = session.directory.resolve() / "bundle"
+    write_description(session, winner, result, building)
+    _swap(building, destination)
     return destination
 
 
