@@ -94,7 +94,7 @@ def test_without_target_labels_no_label_is_needed_and_source_only_is_there(
     bundle = load_bundle(options.directory / "bundle", device="cpu")
     paths = sorted(unlabelled.iterdir())
     right = [p.label == p.path.name.split("-")[0] for p in bundle.predict(paths)]
-    assert sum(right) >= 0.9 * len(right)
+    assert sum(right) >= 0.7 * len(right)
 
 
 def test_test_rows_are_scored_once_and_never_searched(options, labelled, tmp_path):
