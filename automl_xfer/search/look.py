@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from automl_xfer.components import Backbone, StagedModel
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.search.child import Channel
+from automl_xfer.search.plan import training_parts
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache, extract
 from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, StudyData
+from automl_xfer.transfer.pretrain import starting_backbone
 
 _SAMPLE = 600
 """So many labelled images are enough to rank the backbones."""
@@ -42,12 +44,14 @@ class BackboneLook:
 def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     """Leave-one-out 1-nearest-neighbour accuracy of the features, and their speed.
 
+    A backbone that is to be trained on the source is trained here, once for all trials.
+
     Labelled target images are scored, or source images where the target has no labels. Raises
     BackboneUnavailableError when the weights cannot be had.
     """
-    backbone = request.backbone.build()
     cache = FeatureCache(request.cache_directory)
     context = FitContext(request.device, 0, cache)
+    backbone = starting_backbone(request.backbone, training_parts(request.data), context)
     data = request.data
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None

@@ -211,7 +211,7 @@ def _look(session: Session) -> None:
     looks: list[BackboneLook] = []
     for backbone in session.space.backbones:
         alone = backbone.parts == (backbone.label,)
-        if backbone.initialisation != "pretrained" or not alone or session.should_stop():
+        if backbone.initialisation == "random" or not alone or session.should_stop():
             continue
         request = LookRequest(
             backbone, session.prepared.data, session.device, session.cache_directory
