@@ -8,7 +8,7 @@ from automl_xfer.cli.search import run, show_result
 
 
 @click.command("demo")
-@click.option("--time-limit", default="3m", show_default=True, help="The whole run.")
+@click.option("--time-limit", default="4m", show_default=True, help="The whole run.")
 @click.option("--studies-dir", default="studies", show_default=True, help="Where studies go.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for every trial.")
