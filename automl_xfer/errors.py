@@ -49,3 +49,7 @@ class CatalogChangedError(StudyError):
 
 class BundleError(AutomlXferError):
     """A bundle is missing, incomplete or was written by an incompatible version."""
+
+
+class LeftOutWarning(UserWarning):
+    """Something that was found cannot be used; the search goes on without it and says so."""

@@ -29,9 +29,12 @@ BASELINES = (
 )
 
 
-def _probe(alignment: str, top: int = 1, **parameters: float | str) -> StrategySketch:
+def _probe(
+    alignment: str, top: int = 1, requires: frozenset[str] = frozenset(), **parameters: float | str
+) -> StrategySketch:
     """Logistic regression on frozen features behind one alignment method."""
-    return StrategySketch({**_PROBE, "alignment": {"name": alignment, **parameters}}, top=top)
+    components = {**_PROBE, "alignment": {"name": alignment, **parameters}}
+    return StrategySketch(components, top=top, requires=requires)
 
 
 def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: float | str):
@@ -54,7 +57,8 @@ def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: floa
 PORTFOLIO = (
     _probe("adabn-target-mixture", top=2),
     _probe("adabn", top=2, mix=0.5),
-    _probe("none", top=8),
+    _probe("none", top=8, requires=frozenset({"target_labels"})),
+    _probe("none", top=2, requires=frozenset({"no_target_labels"})),
     _probe("linear-ot", top=2),
     _probe("target-mixture", top=2),
     _probe("joint", top=2),

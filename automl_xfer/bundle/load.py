@@ -15,7 +15,12 @@ from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.transfer.device import batch_size, resolve_device
-from automl_xfer.transfer.model import TransferModel, to_tensor
+from automl_xfer.transfer.model import (
+    TransferModel,
+    batch_probabilities,
+    ready_to_predict,
+    to_tensor,
+)
 
 _BATCH = 64
 
@@ -74,7 +79,6 @@ class Bundle:
                 label = self.classes[int(row.argmax())]
                 yield Prediction(path, label, tuple(float(value) for value in row))
 
-    @torch.no_grad()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 images (N, size, size, 3) -> class probabilities (N, K).
 
@@ -88,9 +92,7 @@ class Bundle:
         pixels = to_tensor(images, self.device)
         total = torch.zeros(len(images), len(self.classes))
         for member, model in zip(self.description.members, self.models, strict=True):
-            normal = model.backbone.normalise(pixels)
-            for view in (normal, normal.flip(3)):
-                total += 0.5 * member.weight * model(view).float().softmax(1).cpu()
+            total += member.weight * batch_probabilities(model, pixels).cpu()
         mean: NDArray[np.float32] = total.numpy()
         return mean
 
@@ -103,12 +105,14 @@ def load_bundle(
     _, catalog = (plugins or PluginSource()).load()
     device = resolve_device(device)
     models = tuple(
-        load_member(
-            directory / member.directory,
-            member.strategy,
-            len(description.classes),
-            catalog.classes,
-        ).to(device)
+        ready_to_predict(
+            load_member(
+                directory / member.directory,
+                member.strategy,
+                len(description.classes),
+                catalog.classes,
+            ).to(device)
+        )
         for member in description.members
     )
     return Bundle(description, models, device)

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automl_xfer.cli.study_options import as_json, existing_store, storage_options
+from automl_xfer.report.leaderboard import rank
 from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 
 _SHOWN = 20
@@ -25,7 +26,7 @@ def leaderboard_command(
     """Show the trials of STUDY, the best first, and what failed."""
     store = existing_store(storage, studies_dir)
     record = store.get_study(study)
-    trials = sorted(store.trials(study), key=_order)
+    trials = rank(store.trials(study))
     if json_output:
         click.echo(json.dumps(_json(record, trials), indent=2))
         return
@@ -40,13 +41,6 @@ def leaderboard_command(
             console.print(_failure(trial), style="red", markup=False, highlight=False)
     if len(trials) > _SHOWN and not show_all:
         console.print(f"{len(trials) - _SHOWN} more trials; show them with --all.")
-
-
-def _order(trial: TrialRecord) -> tuple[int, float, int, int]:
-    """Complete trials by score, ties to the simpler strategy; then pruned, running, failed."""
-    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAILED]
-    score = float("-inf") if trial.score is None else trial.score
-    return states.index(trial.state), -score, trial.complexity, trial.id
 
 
 def _json(study: StudyRecord, trials: list[TrialRecord]) -> dict[str, object]:
@@ -69,16 +63,16 @@ def _table(study: StudyRecord, trials: list[TrialRecord]) -> Table:
         table.add_column(title, justify="right")
     table.add_column("State", no_wrap=True)
     winners = _winners(study)
-    for rank, trial in enumerate(trials, start=1):
+    for place, trial in enumerate(trials, start=1):
         style = "bold green" if trial.id in winners else "cyan" if trial.baseline else ""
-        table.add_row(*_row(rank, trial, trial.id in winners), style=style)
+        table.add_row(*_row(place, trial, trial.id in winners), style=style)
     return table
 
 
-def _row(rank: int, trial: TrialRecord, won: bool) -> list[Text]:
+def _row(place: int, trial: TrialRecord, won: bool) -> list[Text]:
     complete = trial.state is TrialState.COMPLETE
     cells = (
-        ("★ " if won else "") + str(rank) if complete else "",
+        ("★ " if won else "") + str(place) if complete else "",
         _name(trial),
         f"baseline: {trial.baseline}" if trial.baseline else str(trial.role),
         trial.description,

@@ -12,10 +12,19 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from automl_xfer.search.events import Event, Note, PhaseStarted, TrialFinished, TrialStarted
+from automl_xfer.search.events import (
+    Event,
+    Note,
+    PhaseStarted,
+    Progress,
+    TrialFinished,
+    TrialStarted,
+)
 from automl_xfer.study.records import TrialRecord, TrialState
 
 _LAST_TRIALS = 6
+_SILENCE_SECONDS = 10.0
+"""Lines about progress come no more often than this."""
 
 
 def make_view(
@@ -58,6 +67,7 @@ class PlainLines:
         self._clock = _Clock(deadline_seconds)
         self._percent = False
         self._every = every
+        self._silent_until = _SILENCE_SECONDS
         self._done = 0
         self._best: int | None = None
 
@@ -83,6 +93,8 @@ class PlainLines:
                 self._line(message)
             case PhaseStarted(phase, detail):
                 self._line(f"{phase}: {detail}" if detail else phase)
+            case Progress(done, total) if self._clock.spent() > self._silent_until:
+                self._line(f"{done} of {total} images read")
             case TrialFinished():
                 self._finished(event)
 
@@ -107,6 +119,7 @@ class PlainLines:
 
     def _line(self, text: str) -> None:
         stamp = _minutes(self._clock.spent())
+        self._silent_until = self._clock.spent() + _SILENCE_SECONDS
         self._console.print(_plain(f"[{stamp}] {text}"), soft_wrap=True, highlight=False)
 
 
@@ -167,6 +180,8 @@ class LiveView:
         match event:
             case PhaseStarted():
                 self._phase, self._now = event, None
+            case Progress(done, total):
+                self._phase = PhaseStarted("data", f"{done} of {total} images read")
             case TrialStarted():
                 self._now = event
             case TrialFinished(record, best):

@@ -64,7 +64,8 @@ def bundle_directory(model: str, storage: str | None, studies_dir: Path) -> Path
         raise BundleError(
             f"study {model!r} has no bundle yet; go on with its search until it finishes"
         )
-    return Path(record.result["bundle"])
+    moved = studies_dir / model / "bundle"  # a study database may travel with its folder
+    return moved if (moved / DESCRIPTION).exists() else Path(record.result["bundle"])
 
 
 def _writer(path: Path):  # type: ignore[no-untyped-def]

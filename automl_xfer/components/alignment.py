@@ -1,5 +1,6 @@
 """The alignment axis: what is done about the difference between source and target."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -71,5 +72,10 @@ class AlignmentMethod(Component):
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
         """Change `model` in place after training, from normalised unlabelled target batches.
 
-        `model` maps normalised images (N, 3, H, W) to features (N, D).
+        `model` maps normalised images (N, 3, H, W) to features (N, D). Its result is cached by
+        `finish_key`, the weights and the images: it must depend on nothing else.
         """
+
+    def finish_key(self) -> str:
+        """What `finish` depends on; methods that change a backbone alike may share a key."""
+        return json.dumps(self.to_dict(), sort_keys=True)

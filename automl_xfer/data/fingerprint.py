@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,12 @@ def take_fingerprints(
     """Fingerprint or defect of every distinct path; each file is read and decoded once."""
     distinct = list(dict.fromkeys(paths))
     found: dict[Path, Fingerprint | UnreadableImageError] = {}
-    with quiet_pillow(), ThreadPoolExecutor(workers) as pool:
-        for path, result in zip(distinct, pool.map(_fingerprint, distinct), strict=True):
+    with (
+        quiet_pillow(),
+        ThreadPoolExecutor(workers) as pool,
+        closing(pool.map(_fingerprint, distinct)) as results,  # type: ignore[type-var]
+    ):
+        for path, result in zip(distinct, results, strict=True):
             found[path] = result
             if progress:
                 progress(len(found), len(distinct))

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -153,11 +154,12 @@ def _decoded(
     progress: Progress | None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Pixels in order. A generator, so that nothing is decoded before there is room for it."""
-    pixels = pool.map(lambda path, content: _pixels(path, content, size), paths, contents)
-    for done, image in enumerate(pixels, start=1):
-        yield image
-        if progress and done < len(paths):
-            progress(done, len(paths))
+    results = pool.map(lambda path, content: _pixels(path, content, size), paths, contents)
+    with closing(results) as pixels:  # type: ignore[type-var]
+        for done, image in enumerate(pixels, start=1):
+            yield image
+            if progress and done < len(paths):
+                progress(done, len(paths))
 
 
 def _write(file: Path, pixels: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> None:

@@ -22,6 +22,9 @@ from automl_xfer.study.records import (
     WinnerResult,
 )
 
+_UNALIGNED = frozenset({"none", "source-only", "joint"})
+"""Choices of the alignment axis that say which images to train on and align nothing."""
+
 Tone = Literal["better", "even", "worse", "unfinished", "failed"]
 
 
@@ -56,13 +59,13 @@ def alignment_sentence(
         return None
     names = {t.id: choice(t, "alignment") for t in trials}
     ranked = leaders(trials)
-    plain = next((t for t in ranked if names[t.id] == "none"), None)
-    aligned = next((t for t in ranked if names[t.id] != "none"), None)
+    plain = next((t for t in ranked if names[t.id] in _UNALIGNED), None)
+    aligned = next((t for t in ranked if names[t.id] not in _UNALIGNED), None)
     if plain is None or aligned is None:
         return None
     winner = (study.result or {}).get("winner")
     used = winner["trials"] if winner else [ranked[0].id]
-    helped = any(names.get(trial, "none") != "none" for trial in used)
+    helped = any(names.get(trial, "none") not in _UNALIGNED for trial in used)
     return (
         f"{'The best strategy uses alignment' if helped else 'Alignment did not help'}: "
         f"{wording.score(aligned.score)} at best with it ({names[aligned.id]}), "
@@ -85,9 +88,9 @@ def _outcome(
     winner: WinnerResult, baselines: Sequence[BaselineResult], wording: ScoreWording
 ) -> tuple[str, Tone]:
     score = wording.score_with_interval(winner["score"], winner["interval"])
-    if own := next((b for b in baselines if is_winner(b, winner)), None):
-        return f"Nothing beat the {own['name']} baseline: it wins with {score}.", "even"
     rival = strongest(baselines)
+    if own := next((b for b in baselines if is_winner(b, winner)), None):
+        return _baseline_won(own, rival, score, wording), "even"
     if rival is None:
         return f"The winner scores {score}; there is no baseline to hold it against.", "even"
     against = f"the best baseline, {rival['name']} ({wording.score(rival['score'])})"
@@ -105,6 +108,19 @@ def _outcome(
         case _:
             told = "with no interval to hold it against"
             return f"The winner scores {score}, {told} {against}: {gain}.", "even"
+
+
+def _baseline_won(
+    own: BaselineResult, rival: BaselineResult | None, score: str, wording: ScoreWording
+) -> str:
+    """A finalist is chosen by its repeats, so another baseline may be ahead in the search."""
+    if rival is None or (rival["score"] or 0.0) <= (own["score"] or 0.0):
+        return f"Nothing beat the {own['name']} baseline: it wins with {score}."
+    return (
+        f"The {own['name']} baseline itself wins with {score}: {rival['name']} "
+        f"({wording.score(rival['score'])}) was ahead in the search and fell behind when both were "
+        "repeated with other seeds."
+    )
 
 
 def _without_labels(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:

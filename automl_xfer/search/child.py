@@ -29,7 +29,9 @@ class ChildFailure(AutomlXferError):  # noqa: N818 - pairs with FailureKind
 
 
 class StopRequested(AutomlXferError):  # noqa: N818 - a request, not an error
-    """The user asked to stop while a child was running; the child is gone."""
+    """The user asked to stop; a child that was running is gone."""
+
+    exit_code = 130
 
 
 @dataclass(frozen=True)

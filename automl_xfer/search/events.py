@@ -15,6 +15,14 @@ class PhaseStarted:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """So many of `total` images were read; told for every image."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class TrialStarted:
     """A strategy is about to be trained."""
 
@@ -39,5 +47,5 @@ class Note:
     warning: bool = False
 
 
-Event = PhaseStarted | TrialStarted | TrialFinished | Note
+Event = PhaseStarted | Progress | TrialStarted | TrialFinished | Note
 Listener = Callable[[Event], None]

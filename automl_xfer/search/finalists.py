@@ -39,13 +39,14 @@ class Finalist:
         """Mean over the seeds."""
         return float(np.mean(self.seed_scores))
 
-    def probabilities(self, n: int, k: int) -> NDArray[np.float32]:
-        """(n, k) held-out probabilities of the trial; NaN rows were never held out.
+    def probabilities(self, session: Session) -> NDArray[np.float32]:
+        """(N, K) held-out probabilities of the trial; NaN rows were never held out.
 
         Of one seed, as the model that is delivered: a mean over seeds would score better than it.
         """
-        rows = np.full((n, k), np.nan, np.float32)
-        predictions = read_predictions(self.trial)
+        data = session.prepared.data
+        rows = np.full((len(data.target or ()), data.num_classes), np.nan, np.float32)
+        predictions = read_predictions(session, self.trial)
         rows[predictions.rows] = predictions.probabilities
         return rows
 

@@ -50,7 +50,8 @@ class FinishedStudy:
         """The trained model."""
         folder = self.options.plugins_dir
         plugins = PluginSource(Path(folder) if folder else None, self.options.disabled_plugins)
-        return load_bundle(Path(self.result["bundle"]), device=self.options.device, plugins=plugins)
+        directory = self.options.directory / "bundle"
+        return load_bundle(directory, device=self.options.device, plugins=plugins)
 
     def predict(self, paths: Sequence[Path | str]) -> list[Prediction]:
         """One prediction per image, in order; an unreadable image has no label."""

@@ -24,10 +24,10 @@ class Predictions:
     unlabelled: NDArray[np.float32] | None = None  # (N_t, K)
 
 
-def read_predictions(record: TrialRecord) -> Predictions:
+def read_predictions(session: Session, record: TrialRecord) -> Predictions:
     """The predictions that a complete trial left."""
     assert record.predictions_path is not None
-    with np.load(record.predictions_path, allow_pickle=False) as arrays:
+    with np.load(session.directory / record.predictions_path, allow_pickle=False) as arrays:
         unlabelled = arrays.get("unlabelled", None)
         return Predictions(arrays["rows"], arrays["probabilities"], unlabelled)
 
@@ -75,7 +75,7 @@ def candidate(session: Session, record: TrialRecord) -> Candidate:
     """A trial as the label-free selection sees it."""
     source = session.prepared.data.source
     assert source is not None and source.labels is not None
-    predictions = read_predictions(record)
+    predictions = read_predictions(session, record)
     assert predictions.unlabelled is not None
     return Candidate(
         predictions.unlabelled, predictions.probabilities, source.labels[predictions.rows]

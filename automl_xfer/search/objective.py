@@ -204,7 +204,7 @@ class _Watch:
         best = best_trial(session)
         comparable = session.has_target_labels and session.plan.metric == "accuracy"
         if record.role in (Role.PORTFOLIO, Role.SEARCH) and comparable and best:
-            predictions = read_predictions(best)
+            predictions = read_predictions(session, best)
             labels = session.prepared.data.target.labels  # type: ignore[union-attr]
             assert labels is not None
             right = predictions.probabilities.argmax(1) == labels[predictions.rows]
@@ -229,7 +229,7 @@ def _finished(
         metrics=outcome.metrics,
         timings=outcome.timings,
         peak_memory_mb=outcome.peak_memory_mb,
-        predictions_path=str(predictions),
+        predictions_path=predictions.relative_to(session.directory.resolve()).as_posix(),
     )
     if session.has_target_labels:
         return record
@@ -245,7 +245,7 @@ def _announce(session: Session, record: TrialRecord) -> None:
     best = best_trial(session)
     interval = None
     if best is not None and best.id == record.id and session.has_target_labels:
-        predictions = read_predictions(best)
+        predictions = read_predictions(session, best)
         labels = session.prepared.data.target.labels  # type: ignore[union-attr]
         assert labels is not None
         interval = bootstrap_interval(

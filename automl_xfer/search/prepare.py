@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from automl_xfer.data.health import check_health
 from automl_xfer.data.health_report import HealthReport
-from automl_xfer.data.image_cache import ImageCache
+from automl_xfer.data.image_cache import ImageCache, Progress
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
 from automl_xfer.data.scan import scan
@@ -57,44 +57,51 @@ class PreparedData:
         return pictures
 
 
-def prepare(options: SearchOptions, cache_directory: Path, image_size: int) -> PreparedData:
-    """Read, check and decode everything a search may see. Raises DataError."""
+def prepare(
+    options: SearchOptions, cache_directory: Path, image_size: int, progress: Progress
+) -> PreparedData:
+    """Read, check and decode everything a search may see. Raises DataError.
+
+    `progress` may raise to stop.
+    """
     scanned = scan(Path(options.target), [Path(path) for path in options.source])
-    healthy, health = check_health(scanned)
-    return decode(healthy, health, cache_directory, image_size)
+    healthy, health = check_health(scanned, progress=progress)
+    return _decode(healthy, health, ImageCache(cache_directory), image_size, progress)
 
 
-def decode(
-    scanned: ScannedData, health: HealthReport, cache_directory: Path, image_size: int
+def _decode(
+    scanned: ScannedData,
+    health: HealthReport,
+    cache: ImageCache,
+    image_size: int,
+    progress: Progress,
 ) -> PreparedData:
     """Decode the healthy images once into the cache."""
     manifest = scanned.manifest
-    cache = ImageCache(cache_directory)
+
+    def load(samples: tuple[Sample, ...], classes: tuple[str, ...] | None) -> ImageSet | None:
+        if not samples:
+            return None
+        paths, labels = [sample.path for sample in samples], _labels(samples, classes)
+        return cache.load(paths, image_size, labels, progress=progress, digests=health.digests)
+
     target = manifest.select("train", "val")
     data = StudyData(
         classes=manifest.classes,
         image_size=image_size,
-        target=_load(cache, target, manifest.classes, image_size, health),
-        unlabelled=_load(cache, manifest.select("unlabelled"), None, image_size, health),
-        source=_load(cache, manifest.select("source"), manifest.classes, image_size, health),
+        target=load(target, manifest.classes),
+        unlabelled=load(manifest.select("unlabelled"), None),
+        source=load(manifest.select("source"), manifest.classes),
         groups=health.group_ids([sample.path for sample in target]) if target else None,
     )
     validation = np.flatnonzero([sample.split == "val" for sample in target])
     return PreparedData(manifest, health, data, validation, target, scanned.test)
 
 
-def _load(
-    cache: ImageCache,
-    samples: tuple[Sample, ...],
-    classes: tuple[str, ...] | None,
-    size: int,
-    health: HealthReport,
-) -> ImageSet | None:
-    if not samples:
+def _labels(
+    samples: tuple[Sample, ...], classes: tuple[str, ...] | None
+) -> NDArray[np.int64] | None:
+    if classes is None:
         return None
-    labels = None
-    if classes is not None:
-        index = {name: number for number, name in enumerate(classes)}
-        labels = np.array([index[sample.label] for sample in samples if sample.label is not None])
-    paths = [sample.path for sample in samples]
-    return cache.load(paths, size, labels, digests=health.digests)
+    index = {name: number for number, name in enumerate(classes)}
+    return np.array([index[sample.label] for sample in samples if sample.label is not None])

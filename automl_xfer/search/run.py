@@ -1,8 +1,8 @@
 """The whole road: data, a look at the backbones, search, finalists, final fit, bundle, report."""
 
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +10,16 @@ from pathlib import Path
 import optuna
 
 import automl_xfer
-from automl_xfer.components import Backbone, BackboneRequest
-from automl_xfer.errors import BackboneUnavailableError, ConfigError, StudyError
+from automl_xfer.components import BackboneRequest
+from automl_xfer.errors import ConfigError, LeftOutWarning, StudyError
 from automl_xfer.evaluation.metrics import METRICS
 from automl_xfer.plugin.catalog import Catalog, check_same
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
+from automl_xfer.search.child import StopRequested
 from automl_xfer.search.deadline import SEARCH_SHARE, Deadline
 from automl_xfer.search.ending import end
-from automl_xfer.search.events import Listener, Note
-from automl_xfer.search.look import BackboneLook, LookRequest, look_at_backbone
+from automl_xfer.search.events import Listener, Note, Progress
+from automl_xfer.search.looking import look_at_backbones
 from automl_xfer.search.objective import TrialFailedError, execute, new_record, objective
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import make_plan
@@ -29,7 +29,7 @@ from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
 from automl_xfer.study.address import normalise_url
-from automl_xfer.study.records import FailureKind, Role, StudyRecord
+from automl_xfer.study.records import Role, StudyRecord
 from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
@@ -52,7 +52,7 @@ def run_search(
     """
     session = open_session(options, listener, should_stop)
     try:
-        _look(session)
+        look_at_backbones(session)
         _requeue_interrupted(session)
         _search(session)
         end(session)
@@ -79,8 +79,15 @@ def open_session(
     size = options.image_size or (_CPU_IMAGE_SIZE if device == "cpu" else _GPU_IMAGE_SIZE)
     url = normalise_url(options.storage, Path(options.studies_dir))
     store = StudyStore(url)
-    prepared = prepare(options, cache, size)
-    space = _space(options, catalog, prepared, device)
+
+    def progress(done: int, total: int) -> None:
+        if should_stop():
+            raise StopRequested("stopped while the images were read: the same command starts again")
+        listener(Progress(done, total))
+
+    prepared = prepare(options, cache, size, progress)
+    with _warnings_told(listener):
+        space = _space(options, catalog, prepared, device)
     session = Session(
         options=options,
         plugins=plugins,
@@ -99,6 +106,19 @@ def open_session(
     )
     _say_what_was_found(session)
     return session
+
+
+@contextmanager
+def _warnings_told(listener: Listener) -> Iterator[None]:
+    """Tell what a component warns that it leaves out, once each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LeftOutWarning)
+        try:
+            yield
+        finally:
+            ours = [each for each in caught if issubclass(each.category, LeftOutWarning)]
+            for message in dict.fromkeys(str(each.message) for each in ours):
+                listener(Note(message, warning=True))
 
 
 def _space(options: SearchOptions, catalog: Catalog, prepared: PreparedData, device: str) -> Space:
@@ -203,70 +223,6 @@ def _requeue_interrupted(session: Session) -> None:
         session.note(f"trial {record.number} was interrupted: {record.description}")
         if record.number is not None:
             enqueue_again(session, record)
-
-
-def _look(session: Session) -> None:
-    """Load every backbone once; those that cannot be had are left out with a sentence."""
-    session.phase("look", f"{len(session.space.backbones)} backbones")
-    looks: list[BackboneLook] = []
-    for backbone in session.space.backbones:
-        alone = backbone.parts == (backbone.label,)
-        if backbone.initialisation == "random" or not alone or session.should_stop():
-            continue
-        request = LookRequest(
-            backbone, session.prepared.data, session.device, session.cache_directory
-        )
-        try:
-            looks.append(
-                run_in_child(
-                    look_at_backbone,
-                    request,
-                    timeout=session.deadline.left(SEARCH_SHARE / 2),
-                    should_stop=session.should_stop,
-                )
-            )
-        except ChildFailure as failure:
-            if failure.kind is not FailureKind.TIMEOUT:  # slow is no fault: it only ranks last
-                session.note(f"backbone {backbone.label} is left out: {failure}", warning=True)
-                _without_backbone(session, backbone.label, str(failure))
-        except StopRequested:
-            return
-    session.backbone_order = _order(session, {k.label: k.neighbour_accuracy for k in looks})
-    session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
-    _time_untrained(session)
-
-
-def _order(session: Session, scores: dict[str, float]) -> list[str]:
-    """Labels, best first; a fusion by the mean of its members, after a single one as good.
-
-    On few images the fusion's own score would be the best of many noisy ones.
-    """
-    known = [b for b in session.space.backbones if all(part in scores for part in b.parts)]
-    known.sort(key=lambda b: (-sum(scores[part] for part in b.parts) / len(b.parts), b.complexity))
-    return [backbone.label for backbone in known]
-
-
-def _time_untrained(session: Session) -> None:
-    """An untrained backbone is as fast as the pretrained one of its architecture: the first."""
-    speeds = session.seconds_per_image
-    known = [backbone.label for backbone in session.space.backbones if backbone.label in speeds]
-    for backbone in session.space.backbones:
-        if known and backbone.initialisation == "random":
-            speeds[backbone.label] = speeds[known[0]]
-
-
-def _without_backbone(session: Session, label: str, reason: str) -> None:
-    """Take a backbone and what is made of it out; nothing but untrained ones left is an error."""
-    error = BackboneUnavailableError(f"no pretrained backbone is left; the last: {reason}")
-    try:
-        for backbone in session.space.backbones:
-            if label in backbone.parts:
-                session.space = session.space.without_backbone(backbone.label)
-    except ConfigError:
-        raise error from None
-    left = session.space.admissible("backbone", session.space.facts).values()
-    if all(isinstance(each, Backbone) and each.initialisation == "random" for each in left):
-        raise error
 
 
 def _search(session: Session) -> None:

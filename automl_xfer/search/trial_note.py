@@ -35,7 +35,7 @@ def _picture(session: Session, record: TrialRecord) -> Path:
     data = session.prepared.data
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None
-    predictions = read_predictions(record)
+    predictions = read_predictions(session, record)
     labels = labelled.labels[predictions.rows]
     matrix = confusion_matrix(
         labels, predictions.probabilities.argmax(1), labels=range(data.num_classes)

@@ -90,8 +90,7 @@ def _held_out(
     """Labels (N,), held-out probabilities (finalists, N, K) and rows (N,) that all have."""
     data = session.prepared.data
     assert data.target is not None and data.target.labels is not None
-    n, k = len(data.target), data.num_classes
-    stack = np.stack([each.probabilities(n, k) for each in finalists])
+    stack = np.stack([each.probabilities(session) for each in finalists])
     rows = np.flatnonzero(np.isfinite(stack).all(axis=(0, 2)))
     return data.target.labels[rows], stack[:, rows], rows
 
@@ -165,6 +164,6 @@ def agreement_with_source_only(session: Session, winner: Winner, reference: Tria
     targets = np.stack([candidate(session, each.trial).target for each, _ in winner.members])
     weights = np.array([weight for _, weight in winner.members], np.float32)
     ours = np.tensordot(weights, targets, axes=1).argmax(1)
-    theirs = read_predictions(reference).unlabelled
+    theirs = read_predictions(session, reference).unlabelled
     assert theirs is not None
     return float(np.mean(ours == theirs.argmax(1)))

@@ -65,7 +65,7 @@ class TrialRecord:
     failure_kind: FailureKind | None = None
     failure_message: str | None = None
     traceback: str | None = None
-    predictions_path: str | None = None  # .npz
+    predictions_path: str | None = None  # .npz, relative to the study's folder
     worker: str = ""  # host:pid:start-time of the supervisor
     started: datetime | None = None
     finished: datetime | None = None

@@ -5,19 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automl_xfer.components import AlignedFeatures, AlignmentMethod, StagedModel, Strategy
+from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.model import to_tensor
+from automl_xfer.transfer.finishing import adapts_backbone, finish_backbone
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.weighting import class_weights, domain_weights
 
 MIRROR_LIMIT = 600
 """Mirror images are a second view of parts up to this size; beyond it they add little but time."""
-
-_STATISTICS_IMAGES, _STATISTICS_BATCH = 600, 100
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,11 @@ class ClosedForm:
 def fit_closed_form(
     strategy: Strategy,
     parts: TrainingParts,
-    cache: FeatureCache,
     backbone: StagedModel,
-    device: str,
+    context: FitContext,
 ) -> ClosedForm:
     """Adapt the backbone, align the features, fit the head and refine it on the target."""
-    source, target = _readers(strategy.alignment, parts, cache, backbone, device)
+    source, target = _readers(strategy.alignment, parts, backbone, context)
     if domains_used(strategy.alignment, parts)[0]:
         aligned = _align(strategy.alignment, parts, source, target)
         source = replace(source, feature_map=aligned.source_map)
@@ -87,54 +84,22 @@ def fit_head(
 def _readers(
     alignment: AlignmentMethod,
     parts: TrainingParts,
-    cache: FeatureCache,
     backbone: StagedModel,
-    device: str,
+    context: FitContext,
 ) -> tuple[FrozenFeatures, FrozenFeatures]:
     """Feature readers of source and target; two backbones where each domain is adapted."""
-    source = target = FrozenFeatures(cache, backbone, device)
+    source = target = FrozenFeatures(context.cache, backbone, context.device)
     if adapts_backbone(alignment):
         adapted = copy.deepcopy(backbone)
-        finish_backbone(alignment, adapted, parts.unlabelled, device)
+        finish_backbone(alignment, adapted, parts.unlabelled, context)
         target = replace(target, backbone=adapted)
         if alignment.adapts_each_domain and parts.source is not None:
             # Images only: the whole set, so that every fold shares one backbone and its features.
             images = Part.whole(parts.source.image_set).without_labels()
             backbone = copy.deepcopy(backbone)
-            finish_backbone(alignment, backbone, (images,), device)
+            finish_backbone(alignment, backbone, (images,), context)
             source = replace(source, backbone=backbone)
     return source, target
-
-
-def adapts_backbone(alignment: AlignmentMethod) -> bool:
-    """Whether the method changes the backbone after training."""
-    return type(alignment).finish is not AlignmentMethod.finish
-
-
-def finish_backbone(
-    alignment: AlignmentMethod, backbone: StagedModel, images: tuple[Part, ...], device: str
-) -> None:
-    """Let the alignment method change the backbone from images of one domain (AdaBN).
-
-    It sees at most 600, drawn the same way each time, in shuffled batches of nearly equal size.
-    """
-    total = sum(len(part) for part in images)
-    if not adapts_backbone(alignment) or total == 0:
-        return
-    pixels = np.concatenate([_spread(part, total) for part in images])
-    order = np.random.default_rng(0).permutation(len(pixels))
-    batches = np.array_split(order, max(1, round(len(order) / _STATISTICS_BATCH)))
-    backbone.to(device)
-    alignment.finish(
-        backbone, (backbone.normalise(to_tensor(pixels[rows], device)) for rows in batches)
-    )
-
-
-def _spread(part: Part, total: int) -> NDArray[np.uint8]:
-    """This part's share of the images that the statistics are made from."""
-    share = min(len(part), round(_STATISTICS_IMAGES * len(part) / total))
-    rows = np.random.default_rng(0).permutation(len(part))[:share]
-    return part.image_set.images[np.sort(part.indices[rows])]
 
 
 def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool, bool]:

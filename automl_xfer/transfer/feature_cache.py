@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -48,18 +49,30 @@ class FeatureCache:
         path = self.directory / f"features-{digest}.npy"
         cached = _read(path, len(image_set))
         if cached is None:
-            self._make_room()
-            _publish(path, extract(model, Part.whole(image_set), device, flip=flip))
+            array = extract(model, Part.whole(image_set), device, flip=flip)
+            self.write(path, lambda temporary: _save(temporary, array))
             cached = _read(path, len(image_set))
             assert cached is not None
         return cached
+
+    def write(self, path: Path, save: Callable[[Path], None]) -> None:
+        """`save` beside `path`, then rename, so that a reader sees all of the file or none."""
+        self._make_room()
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            save(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         """Delete the features that were not read for longest while the limit is passed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = min(_MOST_BYTES, shutil.disk_usage(self.directory).free // 10)
         files = []
-        for path in self.directory.glob("features-*.npy"):
+        for path in self.directory.glob("features-*"):
             with suppress(FileNotFoundError):  # another process made room too
                 status = path.stat()
                 files.append((status.st_mtime, status.st_size, path))
@@ -69,6 +82,11 @@ class FeatureCache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _save(path: Path, array: NDArray[np.float16]) -> None:
+    with path.open("wb") as file:  # np.save adds a suffix to a name
+        np.save(file, array)
 
 
 def _read(path: Path, n: int) -> NDArray[np.float16] | None:
@@ -94,16 +112,3 @@ def extract(
         with autocast(device):
             rows.append(model(images.flip(3) if flip else images).half().cpu().numpy())
     return np.concatenate(rows)
-
-
-def _publish(path: Path, array: NDArray[np.float16]) -> None:
-    """Write beside `path` and rename, so that a reader sees all of the file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, array)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

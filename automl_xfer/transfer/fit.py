@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from automl_xfer.components import StagedModel, Strategy
-from automl_xfer.transfer.closed_form import ClosedForm, finish_backbone, fit_closed_form
+from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.finishing import finish_backbone
 from automl_xfer.transfer.gradient import EpochCallback, train
 from automl_xfer.transfer.model import TransferModel, predict_probabilities
 from automl_xfer.transfer.parts import Part, TrainingParts
@@ -60,7 +61,7 @@ def fit(
     backbone = starting_backbone(strategy.backbone, parts, context)
     torch.manual_seed(context.seed)
     if strategy.frozen:
-        closed = fit_closed_form(strategy, parts, context.cache, backbone, context.device)
+        closed = fit_closed_form(strategy, parts, backbone, context)
         model = TransferModel(closed.target.backbone, closed.target_head, closed.target.feature_map)
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
@@ -80,8 +81,8 @@ def _train_and_finish(
     """Gradient training, with the alignment's `finish` before or after it."""
     alignment = strategy.alignment
     if alignment.finishes_first:
-        finish_backbone(alignment, backbone, parts.unlabelled, context.device)
+        finish_backbone(alignment, backbone, parts.unlabelled, context)
     model = train(strategy, parts, context, backbone, on_epoch)
     if not alignment.finishes_first:
-        finish_backbone(alignment, model.backbone, parts.unlabelled, context.device)
+        finish_backbone(alignment, model.backbone, parts.unlabelled, context)
     return model

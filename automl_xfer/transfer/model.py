@@ -94,14 +94,22 @@ def predict_probabilities(
     model: TransferModel, part: Part, device: str, *, flip: bool = True
 ) -> NDArray[np.float32]:
     """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rows = []
-    for pixels in pixel_batches(part, batch_size(device), device):
-        images = model.backbone.normalise(pixels)
-        with autocast(device):
-            logits = model(images)
-            probabilities = logits.float().softmax(1)
-            if flip:
-                probabilities = (probabilities + model(images.flip(3)).float().softmax(1)) / 2
-        rows.append(probabilities.cpu().numpy())
+    ready_to_predict(model)
+    batches = pixel_batches(part, batch_size(device), device)
+    rows = [batch_probabilities(model, pixels, flip=flip).cpu().numpy() for pixels in batches]
     return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+def ready_to_predict(model: TransferModel) -> TransferModel:
+    """The model in evaluation mode and in the memory layout that predicts fastest."""
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+@torch.no_grad()
+def batch_probabilities(model: TransferModel, pixels: Tensor, *, flip: bool = True) -> Tensor:
+    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`."""
+    images = model.backbone.normalise(pixels)
+    views = [images, images.flip(3)] if flip else [images]
+    with autocast(pixels.device.type):
+        return torch.stack([model(view).float().softmax(1) for view in views]).mean(0)

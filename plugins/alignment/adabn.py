@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from automl_xfer.components import AlignmentMethod, Float
+from automl_xfer.components import AlignmentMethod, Choice
 
-from .batch_norm import re_estimate
+from .batch_norm import re_estimate, statistics_key
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,11 @@ class AdaBN(AlignmentMethod):
     adapts_each_domain = True
     finishes_first = True
 
-    mix: float = Float(1.0, low=0.1, high=1.0)
+    mix: float = Choice(1.0, (0.3, 0.5, 0.7, 1.0))
 
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
         """Without any batch the statistics stay as they are."""
         re_estimate(model, target_batches, self.mix)
+
+    def finish_key(self) -> str:
+        return statistics_key(self.mix)

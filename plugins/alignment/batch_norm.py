@@ -29,3 +29,8 @@ def re_estimate(model: nn.Module, batches: Iterable[Tensor], mix: float) -> None
         norm.running_var.lerp_(variance, 1 - mix)
         norm.momentum = momentum
     model.train(was_training)
+
+
+def statistics_key(mix: float) -> str:
+    """The `finish_key` of a method whose `finish` is `re_estimate` and nothing more."""
+    return f"batch-norm statistics, mix {mix}"

@@ -27,10 +27,11 @@ class ClosedFormCoral(AlignmentMethod):
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def align(self, source: Tensor, source_labels: Tensor, target: Tensor) -> AlignedFeatures:
-        source_mean, source_matrix = regularised_moments(source, self.regularisation)
-        target_mean, target_matrix = regularised_moments(target, self.regularisation)
-        matrix = _power(source_matrix, -0.5) @ _power(target_matrix, 0.5)
-        return AlignedFeatures(source_map=affine(matrix, source_mean, target_mean))
+        (mean, before), (goal, after) = (
+            regularised_moments(domain, self.regularisation) for domain in (source, target)
+        )
+        matrix = _power(before, -0.5) @ _power(after, 0.5)
+        return AlignedFeatures(source_map=affine(matrix, mean, goal))
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

@@ -28,10 +28,7 @@ class LinearOptimalTransport(AlignmentMethod):
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def align(self, source: Tensor, source_labels: Tensor, target: Tensor) -> AlignedFeatures:
-        source_mean, source_matrix = regularised_moments(source, self.regularisation)
-        target_mean, target_matrix = regularised_moments(target, self.regularisation)
-        moments = (source_mean, target_mean, source_matrix, target_matrix)
-        matrix, _ = bures_wasserstein_mapping(*(moment.numpy() for moment in moments))
-        return AlignedFeatures(
-            source_map=affine(torch.from_numpy(matrix), source_mean, target_mean)
-        )
+        moments = [regularised_moments(domain, self.regularisation) for domain in (source, target)]
+        means, covariances = zip(*moments, strict=True)
+        matrix, _ = bures_wasserstein_mapping(*(each.numpy() for each in (*means, *covariances)))
+        return AlignedFeatures(source_map=affine(torch.from_numpy(matrix), *means))

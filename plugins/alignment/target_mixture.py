@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from automl_xfer.components import AlignmentMethod, Choice, Float
 
-from .batch_norm import re_estimate
+from .batch_norm import re_estimate, statistics_key
 
 _ROUNDS = 20
 
@@ -83,10 +83,13 @@ class AdaptedTargetMixture(TargetMixture):
     adapts_each_domain = True
     complexity = 3
 
-    mix: float = Float(1.0, low=0.1, high=1.0)
+    mix: float = Choice(1.0, (0.3, 0.5, 0.7, 1.0))
 
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
         re_estimate(model, target_batches, self.mix)
+
+    def finish_key(self) -> str:
+        return statistics_key(self.mix)
 
 
 def _principal(centred: Tensor, dims: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Pretrained timm models, from the hub or from a folder."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -10,7 +11,7 @@ import timm
 from timm.models import is_model, is_model_pretrained
 
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
-from automl_xfer.errors import BackboneUnavailableError
+from automl_xfer.errors import LeftOutWarning
 
 from .architecture import flexible_arguments, relative_flops, structure_facts, untrained
 from .stages import cut
@@ -90,25 +91,30 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _folder_candidates(weights_dir: Path, patterns: tuple[str, ...]) -> list[TimmBackbone]:
+    """The folders that match; one whose config names no architecture is left out with a warning."""
     folders = sorted(path.parent for path in weights_dir.resolve().glob("*/config.json"))
-    return [
-        _folder_candidate(folder)
+    matching = [
+        folder
         for folder in folders
         if any(fnmatch(folder.name, pattern) for pattern in patterns or ("*",))
     ]
+    return [made for folder in matching if (made := _folder_candidate(folder))]
 
 
-def _folder_candidate(folder: Path) -> TimmBackbone:
+def _folder_candidate(folder: Path) -> TimmBackbone | None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         architecture, arguments = config["architecture"], config.get("model_args", {})
     except (OSError, ValueError, KeyError, TypeError):
         architecture = arguments = None
     if not isinstance(architecture, str) or not is_model(architecture):
-        raise BackboneUnavailableError(
-            f"{folder / 'config.json'} does not name a timm architecture: write it as timm's "
-            "save_for_hf does, or remove the folder from --weights-dir."
+        warnings.warn(
+            f"{folder / 'config.json'} does not name a timm architecture, so the folder is left "
+            "out: write it as timm's save_for_hf does, or remove the folder from --weights-dir",
+            LeftOutWarning,
+            stacklevel=2,
         )
+        return None
     return TimmBackbone(
         folder.name, str(folder.parent), architecture, json.dumps(arguments, sort_keys=True)
     )

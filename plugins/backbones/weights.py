@@ -52,9 +52,9 @@ def load_from_hub(name: str, **options: Any) -> nn.Module:
     except _LOADING_ERRORS:
         if not _is_reachable():
             raise BackboneUnavailableError(
-                f"The weights of {name} are not in the local cache and the hub "
-                f"{constants.ENDPOINT} is not reachable: give a folder of weights "
-                "with --weights-dir, or connect to the internet."
+                f"the hub {constants.ENDPOINT} is not reachable and the weights are not in the "
+                "local cache: give a folder of weights with --weights-dir, or connect to the "
+                "internet"
             ) from None
     try:
         return timm.create_model(name, pretrained=True, num_classes=0, **options)

@@ -141,10 +141,27 @@ def test_a_loss_that_is_not_finite_is_an_error(space, parts, context, monkeypatc
 def test_adabn_sets_the_statistics_of_the_domain(space, parts, context):
     strategy = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0})
     backbone = starting_backbone(strategy.backbone, parts, context)
-    closed = fit_closed_form(strategy, parts, context.cache, backbone, "cpu")
+    closed = fit_closed_form(strategy, parts, backbone, context)
     images = np.concatenate([part.image_set.images[part.indices] for part in parts.unlabelled])
     pixels = backbone.normalise(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.no_grad():
         first = backbone.stages[0][0][0](pixels)
     norm = closed.target.backbone.stages[0][0][1]
     torch.testing.assert_close(norm.running_mean, first.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
+    space, parts, context, monkeypatch
+):
+    strategy = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0})
+    first = fit(strategy, parts, context).model.state_dict()
+    calls = []
+    monkeypatch.setattr(type(strategy.alignment), "finish", lambda *_: calls.append(1))
+    again = fit(strategy, parts, context).model.state_dict()
+    assert not calls
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+    (file, *_) = context.cache.directory.glob("features-finished-*")
+    for path in context.cache.directory.glob("features-finished-*"):
+        path.write_bytes(file.read_bytes()[:40])
+    fit(strategy, parts, context)
+    assert calls  # a damaged entry is made anew

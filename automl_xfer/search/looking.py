@@ -1,0 +1,85 @@
+"""Looking: every backbone in a child process once, before the search; who is left, in order."""
+
+from automl_xfer.components import Backbone
+from automl_xfer.errors import BackboneUnavailableError, ConfigError
+from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
+from automl_xfer.search.deadline import SEARCH_SHARE
+from automl_xfer.search.look import BackboneLook, LookRequest, look_at_backbone
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import FailureKind
+
+
+def look_at_backbones(session: Session) -> None:
+    """Load every backbone once; those that cannot be had are left out, with the reason."""
+    session.phase("look", f"{len(session.space.backbones)} backbones")
+    looks: list[BackboneLook] = []
+    missing: dict[str, list[str]] = {}  # reason -> labels
+    try:
+        for backbone in session.space.backbones:
+            alone = backbone.parts == (backbone.label,)
+            if backbone.initialisation == "random" or not alone:
+                continue
+            try:
+                looks.append(_look(session, backbone))
+            except ChildFailure as failure:
+                if failure.kind is FailureKind.TIMEOUT:  # slow is no fault: it only ranks last
+                    session.note(f"backbone {backbone.label} was too slow for a first look")
+                else:
+                    missing.setdefault(str(failure), []).append(backbone.label)
+    except StopRequested:
+        return
+    finally:
+        for reason, labels in missing.items():
+            session.note(f"{_counted(labels)} left out: {reason}", warning=True)
+    for reason, labels in missing.items():
+        for label in labels:
+            _without_backbone(session, label, reason)
+    session.backbone_order = _order(session, {k.label: k.neighbour_accuracy for k in looks})
+    session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
+    _time_untrained(session)
+
+
+def _look(session: Session, backbone: Backbone) -> BackboneLook:
+    request = LookRequest(backbone, session.prepared.data, session.device, session.cache_directory)
+    timeout = session.deadline.left(SEARCH_SHARE / 2)
+    look: BackboneLook = run_in_child(
+        look_at_backbone, request, timeout=timeout, should_stop=session.should_stop
+    )
+    return look
+
+
+def _counted(labels: list[str]) -> str:
+    return f"backbone {labels[0]} is" if len(labels) == 1 else f"backbones {', '.join(labels)} are"
+
+
+def _order(session: Session, scores: dict[str, float]) -> list[str]:
+    """Labels, best first; a fusion by the mean of its members, after a single one as good.
+
+    On few images the fusion's own score would be the best of many noisy ones.
+    """
+    known = [b for b in session.space.backbones if all(part in scores for part in b.parts)]
+    known.sort(key=lambda b: (-sum(scores[part] for part in b.parts) / len(b.parts), b.complexity))
+    return [backbone.label for backbone in known]
+
+
+def _time_untrained(session: Session) -> None:
+    """An untrained backbone is as fast as the pretrained one of its architecture: the first."""
+    speeds = session.seconds_per_image
+    known = [backbone.label for backbone in session.space.backbones if backbone.label in speeds]
+    for backbone in session.space.backbones:
+        if known and backbone.initialisation == "random":
+            speeds[backbone.label] = speeds[known[0]]
+
+
+def _without_backbone(session: Session, label: str, reason: str) -> None:
+    """Take a backbone and what is made of it out; nothing but untrained ones left is an error."""
+    error = BackboneUnavailableError(f"no pretrained backbone is left; the last: {reason}")
+    try:
+        for backbone in session.space.backbones:
+            if label in backbone.parts:
+                session.space = session.space.without_backbone(backbone.label)
+    except ConfigError:
+        raise error from None
+    left = session.space.admissible("backbone", session.space.facts).values()
+    if all(isinstance(each, Backbone) and each.initialisation == "random" for each in left):
+        raise error
