@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from automl_xfer.cli.live import LiveView, PlainLines, make_view
-from automl_xfer.search.events import Note, PhaseStarted, TrialFinished, TrialStarted
+from automl_xfer.search.events import Note, PhaseStarted, Progress, TrialFinished, TrialStarted
 from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
 
 
@@ -118,6 +118,24 @@ def test_a_line_of_a_log_is_not_broken_however_narrow() -> None:
     best = record(1, description="a long strategy " * 10)
     PlainLines(console)(TrialFinished(best, best))
     assert len(text(console).splitlines()) == 1
+
+
+def test_reading_the_images_is_shown_but_does_not_flood_a_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live, log, now = terminal(), piped(), 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    view, lines = LiveView(live), PlainLines(log)
+    for done in range(1, 26):
+        now += 1.0
+        view(Progress(done, 25))
+        lines(Progress(done, 25))
+    live.print(view.render())
+    assert "25 of 25 images read" in text(live)
+    assert [line.split("] ")[1] for line in text(log).splitlines()] == [
+        "11 of 25 images read",
+        "22 of 25 images read",
+    ]
 
 
 def test_live_view_shows_the_state_of_the_search() -> None:

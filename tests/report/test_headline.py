@@ -52,6 +52,13 @@ def test_a_baseline_that_wins_is_called_one() -> None:
     assert made.sentence.startswith("Nothing beat the linear-probe baseline")
 
 
+def test_a_baseline_that_wins_by_its_repeats_is_not_said_to_beat_all() -> None:
+    made = headline(make_study(result=result([0.1, 0.3], winner_trials=[3])), [], PERCENT)
+    sentence = made.sentence.replace("\u00a0", " ")
+    assert sentence.startswith("The from-scratch baseline itself wins with 76.0 %")
+    assert "linear-probe (70.9 %) was ahead in the search" in sentence
+
+
 def test_unfinished_failed_and_empty_studies() -> None:
     study = make_study()
     failed = [
@@ -78,6 +85,8 @@ def test_alignment_that_did_not_help_is_said_so() -> None:
     used = alignment_sentence(make_study(), [plain, coral, better], PERCENT)
     assert used is not None and used.startswith("The best strategy uses alignment")
     assert alignment_sentence(make_study(), [plain], PERCENT) is None
+    joint = make_trial(4, score=0.9, strategy={"alignment": {"name": "joint"}})
+    assert alignment_sentence(make_study(), [plain, joint], PERCENT) is None  # it aligns nothing
 
 
 def test_verdicts_are_plain_words() -> None:

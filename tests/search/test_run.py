@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from automl_xfer.bundle import load_bundle
+from automl_xfer.cli.predict import bundle_directory
 from automl_xfer.errors import CatalogChangedError, ConfigError, StudyError
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.run import run_search
@@ -51,6 +52,10 @@ def test_a_labelled_folder_becomes_a_model_and_goes_on(options, labelled):
     assert (options.directory / "bundle" / "MODEL_CARD.md").read_text().startswith("# s\n")
     assert "<html" in (options.directory / "report.html").read_text()
 
+    moved = options.directory.parent.with_name("moved")
+    options.directory.parent.rename(moved)  # nothing in a study depends on where it lies
+    options = replace(options, studies_dir=str(moved))
+    assert bundle_directory("s", None, moved) == moved / "s" / "bundle"
     before = [trial for trial in store_of(options).trials("s") if trial.repeats is None]
     again = run_search(replace(options, trials=2))
     after = [trial for trial in store_of(options).trials("s") if trial.repeats is None]
@@ -112,6 +117,20 @@ def test_test_rows_are_scored_once_and_never_searched(options, labelled, tmp_pat
     assert record.result["winner"]["score"] > 0.9
     assert record.result["test"]["n"] == 6
     assert record.result["test"]["scores"]["accuracy"] < 0.2
+
+
+def test_a_val_split_is_what_strategies_are_scored_on(options, labelled, tmp_path):
+    table = tmp_path / "task.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "split"])
+        for label in ("left", "top"):
+            for number, path in enumerate(sorted((labelled / label).iterdir())):
+                writer.writerow([path, label, "val" if number >= 6 else "train"])
+    record = run_search(replace(options, target=str(table), trials=4))
+    assert record.result["signal"] == "accuracy on 8 held-out target images"
+    assert sum(map(sum, record.result["confusion"])) == 8
+    assert record.result["winner"]["score"] > 0.7
 
 
 def test_a_broken_plugin_costs_its_trials_and_is_taken_out(options):
