@@ -1,8 +1,11 @@
 """The end of a study: finalists, winner, final fit, test, result and report."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
@@ -37,7 +40,34 @@ _MISTAKES = 24
 
 
 def end(session: Session) -> None:
-    """Choose, fit, bundle, score and report. Raises StudyError when no trial finished."""
+    """Choose, fit, bundle, score and report. Raises StudyError when no trial finished.
+
+    One process at a time ends a study; the result of the one before stands for who waited.
+    """
+    with _turn_to_end(session) as waited:
+        if not waited or session.store.get_study(session.name).result is None:
+            _end(session)
+
+
+@contextmanager
+def _turn_to_end(session: Session) -> Iterator[bool]:
+    """Hold the study's ending; whether another process had to be waited for."""
+    session.directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(session.directory / "ending.lock")
+    waited = False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waited = True
+        session.note("another process is ending this study: its result will be this one's too")
+        lock.acquire()
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def _end(session: Session) -> None:
     if not session.complete_trials():
         _report(session)
         raise StudyError(_nothing_finished(session))

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 
 from automl_xfer.bundle import load_bundle
 from automl_xfer.cli.predict import bundle_directory
@@ -168,6 +169,22 @@ def test_a_request_to_stop_still_ends_in_a_bundle(options):
     assert record.phase == "finished"
     assert len([t for t in trials if t.state is TrialState.COMPLETE]) == 2
     assert load_bundle(options.directory / "bundle", device="cpu").classes == ("left", "top")
+
+
+def test_two_processes_do_not_end_a_study_at_once(options):
+    run_search(replace(options, trials=1))
+    before = (options.directory / "bundle" / "bundle.json").read_bytes()
+    other = FileLock(options.directory / "ending.lock")
+    other.acquire()
+
+    def listen(event):
+        if "another process is ending" in getattr(event, "message", ""):
+            other.release()
+
+    record = run_search(replace(options, trials=1), listen)
+    assert not other.is_locked
+    assert record.result is not None
+    assert (options.directory / "bundle" / "bundle.json").read_bytes() == before
 
 
 def test_baselines_run_even_where_the_choices_leave_them_out(options):
