@@ -11,6 +11,12 @@ class AutomlXferError(Exception):
     exit_code = 2
 
 
+class Stopped(AutomlXferError):  # noqa: N818 - a wish, not an error
+    """The user stopped what was running."""
+
+    exit_code = 130
+
+
 class ConfigError(AutomlXferError):
     """An option, or a combination of options, cannot be used."""
 

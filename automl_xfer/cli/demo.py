@@ -32,7 +32,8 @@ def demo_command(
     if not as_json:
         click.echo(
             f"This is: automl-xfer search --target {data.target_csv} --study demo "
-            f"--backbone small-convnet --image-size 32 --time-limit {time_limit}",
+            f"--backbone small-convnet --image-size 32 --time-limit {time_limit} "
+            f"--studies-dir {studies_dir}",
             err=True,
         )
     show_result(run(options, as_json=as_json, verbose=verbose, quiet=quiet), options, as_json)

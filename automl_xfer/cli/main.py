@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from automl_xfer import __version__
-from automl_xfer.errors import AutomlXferError
+from automl_xfer.errors import AutomlXferError, Stopped
 
 _COMMANDS = {
     "search": ("automl_xfer.cli.search", "search_command"),
@@ -45,20 +45,17 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error of ours is printed as one sentence, without a traceback."""
-    _add_plugin_commands()
     try:
+        _add_plugin_commands()
         cli.main(arguments, prog_name="automl-xfer")
     except AutomlXferError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"{error}" if isinstance(error, Stopped) else f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         click.echo(f"Error: {_disk_full(error)}", err=True)
         sys.exit(AutomlXferError.exit_code)
-    except KeyboardInterrupt:
-        click.echo("Stopped. Finished trials are kept; the same command goes on.", err=True)
-        sys.exit(130)
 
 
 def _disk_full(error: OSError) -> str:
@@ -67,10 +64,7 @@ def _disk_full(error: OSError) -> str:
 
 
 def _add_plugin_commands() -> None:
-    """Let plugins add commands; one that fails is named and left out."""
+    """Let plugins add commands; `plugins list` and `search` name those that fail."""
     from automl_xfer.plugin.manager import make_manager
 
-    loaded = make_manager()
-    loaded.call("register_commands", cli=cli)
-    for problem in loaded.problems:
-        click.echo(f"warning: {problem.message}", err=True)
+    make_manager().call("register_commands", cli=cli)

@@ -1,6 +1,7 @@
 """`automl-xfer predict`: labels and probabilities for images, as CSV."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def bundle_directory(model: str, storage: str | None, studies_dir: Path) -> Path
         raise BundleError(
             f"study {model!r} has no bundle yet; go on with its search until it finishes"
         )
-    moved = studies_dir / model / "bundle"  # a study database may travel with its folder
-    return moved if (moved / DESCRIPTION).exists() else Path(record.result["bundle"])
+    recorded, moved = Path(record.result["bundle"]), studies_dir / model / "bundle"
+    return recorded if (recorded / DESCRIPTION).exists() else moved  # the folder may have moved
 
 
 def _writer(path: Path):  # type: ignore[no-untyped-def]
@@ -78,17 +79,26 @@ def _writer(path: Path):  # type: ignore[no-untyped-def]
 
 
 def expand(paths: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """(as given, path) of every image: files as they are, folders in order of name, CSV rows."""
+    """(as given, path) of every image: files as they are, folders in order of name, CSV rows.
+
+    Hidden files of a folder are no images of the user's.
+    """
+    from automl_xfer.data.csv_table import CSV_SUFFIXES
     from automl_xfer.data.rows import IMAGE_SUFFIXES
 
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found = sorted(
+                p
+                for p in path.rglob("*")
+                if p.suffix.lower() in IMAGE_SUFFIXES
+                and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            )
             if not found:
                 raise DataError(f"{path} has no images; give a folder of images")
             yield from ((str(each), each) for each in found)
-        elif path.suffix.lower() == ".csv":
+        elif path.suffix.lower() in CSV_SUFFIXES:
             yield from _csv_images(path)
         elif not path.exists():
             raise DataError(f"{path} does not exist; give image files, folders or a CSV")
@@ -97,18 +107,20 @@ def expand(paths: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _csv_images(path: Path) -> Iterator[tuple[str, Path]]:
+    from automl_xfer.data.csv_table import delimiter_of, read_text
+
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if "image" not in (reader.fieldnames or ()):
-                names = ", ".join(reader.fieldnames or ()) or "none"
-                raise DataError(f"{path} needs a column called image; it has {names}")
-            for row in reader:
-                given = row["image"] or ""  # a row too short to have one stays in the output
-                yield given, path.parent / given
+        text = read_text(path)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+        if "image" not in (reader.fieldnames or ()):
+            names = ", ".join(reader.fieldnames or ()) or "none"
+            raise DataError(f"{path} needs a column called image; it has {names}")
+        for row in reader:
+            given = row["image"] or ""  # a row too short to have one stays in the output
+            yield given, path.parent / given
     except OSError as error:
         raise DataError(
             f"cannot read {path} ({error.strerror}); give image files, folders or a CSV"
         ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV in UTF-8; save the table as one") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is no valid CSV ({error}); check quotes and delimiters") from error

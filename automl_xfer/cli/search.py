@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from automl_xfer.cli.live import make_view
-from automl_xfer.errors import ConfigError
+from automl_xfer.errors import ConfigError, Stopped
 
 if TYPE_CHECKING:
     from automl_xfer.search.options import SearchOptions
@@ -105,7 +105,10 @@ def run(options: "SearchOptions", *, as_json: bool, verbose: bool, quiet: bool) 
         deadline_seconds=options.time_limit,
     )
     with view, stop_on_interrupt(console) as should_stop:
-        return run_search(options, view, should_stop)
+        try:
+            return run_search(options, view, should_stop)
+        except KeyboardInterrupt:
+            raise Stopped("stopped: finished trials are kept; the same command goes on") from None
 
 
 @contextmanager
@@ -138,13 +141,14 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
         return
     console = Console(highlight=False, markup=False)
     winner = result["winner"]
+    percent = bool(winner["interval"])  # without target labels scores are validators' numbers
     console.print(f"winner: {winner['description']}")
-    console.print(f"  {result['signal']}: {_number(winner['score'], winner['interval'])}")
+    console.print(f"  {result['signal']}: {_number(winner['score'], winner['interval'], percent)}")
     for baseline in result["baselines"]:
         if baseline["score"] is None:
             console.print(f"  {baseline['name']}: {baseline['failure'] or 'not run'}")
         elif baseline["gain"] is None:
-            console.print(f"  {baseline['name']}: {_number(baseline['score'], None)}")
+            console.print(f"  {baseline['name']}: {_number(baseline['score'], None, percent)}")
         else:
             gain = _number(baseline["gain"], baseline["gain_interval"], sign=True)
             console.print(f"  {baseline['name']}: {_number(baseline['score'], None)}, gain {gain}")
@@ -159,8 +163,10 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
     console.print(f"predict: automl-xfer predict {result['bundle']} IMAGES... --out preds.csv")
 
 
-def _number(value: float, interval: list[float] | None, *, sign: bool = False) -> str:
-    form = "+.1%" if sign else ".1%"
+def _number(
+    value: float, interval: list[float] | None, percent: bool = True, *, sign: bool = False
+) -> str:
+    form = ("+" if sign else "") + (".1%" if percent else ".3f")
     text = format(value, form)
     if interval:
         text += f" ({format(interval[0], form)} to {format(interval[1], form)})"

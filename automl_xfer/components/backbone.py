@@ -19,7 +19,7 @@ class StagedModel(nn.Module):
     """A backbone as a row of stages and a pooling end: (N, 3, H, W) normalised -> (N, D).
 
     `stages` run in order, each on the output of the one before; `pool` makes the last output
-    (N, D). Freezing policies cut between stages, and activations are cached there.
+    (N, D). Freezing policies cut between stages.
     """
 
     def __init__(
@@ -125,8 +125,3 @@ class Backbone(Component):
     def parts(self) -> tuple[str, ...]:
         """Labels of the candidates that it is made of: its own, or those of a fusion's members."""
         return (self.label,)
-
-    @property
-    def relative_cost(self) -> float:
-        """Rough cost of a forward pass, 1.0 = MobileNetV2 1.0; orders the start only."""
-        return 1.0

@@ -31,8 +31,8 @@ def read_csv(path: Path, domain: str) -> Reading:
     Raises:
         DataError: the file is no readable CSV, is empty, lacks a column, or a row makes no sense.
     """
-    text = _read_text(path)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    text = read_text(path)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
     try:
         cells = [(table.line_num, row) for row in table if any(cell.strip() for cell in row)]
     except csv.Error as error:
@@ -91,7 +91,8 @@ class _RowReader:
         return DataError(f"{self.path}, line {line}: {what}.")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a table in UTF-8 or UTF-16. Raises DataError for anything else."""
     data = path.read_bytes()
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
@@ -105,7 +106,8 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
+    """The delimiter that the header uses most."""
     header = text.lstrip().split("\n", 1)[0]
     return max(",;\t|", key=header.count)
 

@@ -35,6 +35,7 @@ class Evidence:
     exact: Sequence[Sequence[Entry]]
     near: Sequence[Sequence[Entry]]
     left_out: Sequence[Entry]  # exact copies of test images, taken from training
+    source_copies: Sequence[Entry]  # source images that are labelled target images
     imbalance: float | None
     statistics: ImageStatistics
     warnings: Sequence[str]  # of the scan
@@ -70,15 +71,19 @@ def _unreadable(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _leaks(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.left_out:
-        yield Finding(
-            "warning",
-            "test-leak",
-            f"Left {counted(len(evidence.left_out), 'image')} out of training "
-            f"({_split_counts(evidence.left_out)}) because the same file is also a test image: "
-            f"{_examples(evidence.left_out)}; remove one of each to silence this.",
-            _givens(evidence.left_out),
-        )
+    for code, left_out, what in (
+        ("test-leak", evidence.left_out, "a test image"),
+        ("source-copy", evidence.source_copies, "a labelled target image"),
+    ):
+        if left_out:
+            yield Finding(
+                "warning",
+                code,
+                f"Left {counted(len(left_out), 'image')} out of training "
+                f"({_split_counts(left_out)}) because the same file is also {what}: "
+                f"{_examples(left_out)}; remove one of each to silence this.",
+                _givens(left_out),
+            )
     near = _with_splits(evidence.near, lambda splits: "test" in splits and len(splits) > 1)
     if near:
         yield Finding(

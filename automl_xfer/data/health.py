@@ -26,8 +26,9 @@ def check_health(
     """The data without what cannot be used, and a report of everything found.
 
     Unreadable images are taken out of every split; training, source and unlabelled images that
-    are byte for byte a test image are taken out of training. Test images are compared by pixels
-    only: nothing in the report depends on their labels. `workers` are threads.
+    are byte for byte a test image are taken out of training, and so are source images that are
+    labelled target images, as they would bring a held-out label into every fold. Test images are
+    compared by pixels only: nothing in the report depends on their labels. `workers` are threads.
 
     Raises:
         DataError: what is left is not enough to learn from.
@@ -39,9 +40,12 @@ def check_health(
     quarantined = _quarantined(roles, broken)
     readable = [role for role in roles if role.path in good]
     left_out = _copies_of_test(readable, good)
-    checked = _keep(scanned, good, {role.path for role in left_out})
+    source_copies = _copies_of_target(readable, good)
+    checked = _keep(
+        scanned, good, {(role.path, role.entry.split) for role in (*left_out, *source_copies)}
+    )
     _check_enough(scanned.manifest, checked.manifest, quarantined, len(left_out))
-    return checked, _report(scanned, checked, readable, good, quarantined, left_out)
+    return checked, _report(scanned, checked, readable, good, quarantined, left_out, source_copies)
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,27 @@ def _copies_of_test(roles: Sequence[_Role], prints: Mapping[Path, Fingerprint]) 
     ]
 
 
+def _copies_of_target(roles: Sequence[_Role], prints: Mapping[Path, Fingerprint]) -> list[_Role]:
+    """Source roles whose file is also a labelled target image, and no test image."""
+    digests = {
+        split: {prints[role.path].digest for role in roles if role.entry.split == split}
+        for split in ("train", "val", "test")
+    }
+    copied = (digests["train"] | digests["val"]) - digests["test"]
+    return [
+        role
+        for role in roles
+        if role.entry.split == "source" and prints[role.path].digest in copied
+    ]
+
+
 def _keep(
-    scanned: ScannedData, prints: Mapping[Path, Fingerprint], left_out: set[Path]
+    scanned: ScannedData, prints: Mapping[Path, Fingerprint], left_out: set[tuple[Path, str]]
 ) -> ScannedData:
     samples = tuple(
         sample
         for sample in scanned.manifest.samples
-        if sample.path in prints and sample.path not in left_out
+        if sample.path in prints and (sample.path, sample.split) not in left_out
     )
     test = _readable_test(scanned.test, prints) if scanned.test else None
     return replace(scanned, manifest=Manifest(samples), test=test)
@@ -133,10 +151,11 @@ def _report(
     prints: Mapping[Path, Fingerprint],
     quarantined: tuple[tuple[str, str], ...],
     left_out: Sequence[_Role],
+    source_copies: Sequence[_Role],
 ) -> HealthReport:
     entries = [replace(role.entry, grey=prints[role.path].is_grey) for role in readable]
     exact, near, ids = _same_pictures(readable, prints)
-    dropped = {id(role) for role in left_out}
+    dropped = {id(role) for role in (*left_out, *source_copies)}
     kept = [entry for role, entry in zip(readable, entries, strict=True) if id(role) not in dropped]
     imbalance, statistics = _imbalance(checked.manifest), _statistics(list(prints.values()))
     evidence = Evidence(
@@ -145,6 +164,7 @@ def _report(
         exact=[[entries[index] for index in group] for group in exact],
         near=[[entries[index] for index in group] for group in near],
         left_out=[role.entry for role in left_out],
+        source_copies=[role.entry for role in source_copies],
         imbalance=imbalance,
         statistics=statistics,
         warnings=[*scanned.warnings, *_lost_whole(scanned, checked)],

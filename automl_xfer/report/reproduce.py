@@ -25,13 +25,20 @@ def command_line(study: StudyRecord) -> str:
 
 def versions(study: StudyRecord) -> dict[str, str]:
     """Package -> version: automl-xfer as recorded, the others as found by this report."""
-    found = {"automl-xfer": study.version, "Python": python_version()}
+    found = {"automl-xfer": study.version, "Python": python_version(), **_plugins(study)}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _plugins(study: StudyRecord) -> dict[str, str]:
+    """Plugin -> version, as the study's catalog names them."""
+    owners = {owner for names in study.catalog.values() for owner in names.values()}
+    found = (owner.rpartition(" ") for owner in sorted(owners))
+    return {name: version for name, _, version in found if name}
 
 
 def _arguments(options: Mapping[str, Any]) -> Iterator[str]:

@@ -127,8 +127,7 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
 
 def _notes(study: StudyRecord, trials: Sequence[TrialRecord], wording: ScoreWording) -> list[str]:
     notes = list((study.result or {}).get("notes", []))
-    told = any("alignment" in note.lower() for note in notes)
-    sentence = None if told else alignment_sentence(study, trials, wording)
+    sentence = alignment_sentence(study, trials, wording)
     return [sentence, *notes] if sentence else notes
 
 

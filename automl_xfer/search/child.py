@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from automl_xfer.errors import AutomlXferError
+from automl_xfer.errors import AutomlXferError, Stopped
 from automl_xfer.study.records import FailureKind
 
 _PRELOAD = ["automl_xfer.search.preload"]
@@ -28,10 +28,8 @@ class ChildFailure(AutomlXferError):  # noqa: N818 - pairs with FailureKind
         self.trace = trace
 
 
-class StopRequested(AutomlXferError):  # noqa: N818 - a request, not an error
+class StopRequested(Stopped):
     """The user asked to stop; a child that was running is gone."""
-
-    exit_code = 130
 
 
 @dataclass(frozen=True)

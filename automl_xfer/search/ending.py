@@ -1,7 +1,5 @@
 """The end of a study: finalists, winner, final fit, test, result and report."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,29 +40,32 @@ _MISTAKES = 24
 def end(session: Session) -> None:
     """Choose, fit, bundle, score and report. Raises StudyError when no trial finished.
 
-    One process at a time ends a study; the result of the one before stands for who waited.
+    One process at a time ends a study; the result of another stands for who had to wait for it.
     """
-    with _turn_to_end(session) as waited:
-        if not waited or session.store.get_study(session.name).result is None:
-            _end(session)
-
-
-@contextmanager
-def _turn_to_end(session: Session) -> Iterator[bool]:
-    """Hold the study's ending; whether another process had to be waited for."""
     session.directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(session.directory / "ending.lock")
-    waited = False
+    before = session.store.get_study(session.name).result
+    _wait_for(session, lock)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        waited = True
-        session.note("another process is ending this study: its result will be this one's too")
-        lock.acquire()
-    try:
-        yield waited
+        if session.store.get_study(session.name).result == before:
+            _end(session)
     finally:
         lock.release()
+
+
+def _wait_for(session: Session, lock: FileLock) -> None:
+    """Take the lock as soon as no other process ends this study; give up at the time limit."""
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            return
+        except Timeout:
+            session.note("another process is ending this study: its result will be this one's too")
+        if session.should_stop() or not session.deadline.left():
+            raise StudyError(
+                f"another process is still ending study {session.name!r}: its result will be in "
+                f"{session.directory / 'report.html'}; every finished trial is kept"
+            )
 
 
 def _end(session: Session) -> None:
@@ -102,11 +103,11 @@ def _fit(
 ) -> tuple[Winner, StudyResult, Path]:
     """Fit the winner; where its time does not suffice, the next one that is cheaper."""
     session.phase("final fit", winner.description)
-    cheapest = min(session.complete_trials(), key=fit_seconds)
+    cheapest = min(session.complete_trials(), key=lambda trial: fit_seconds(session, trial))
     last = Winner(((Finalist(cheapest), 1.0),))
     reasons = []
     for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
-        needed = min(fit_seconds(each.trial) for each, _ in candidate.members)
+        needed = min(fit_seconds(session, each.trial) for each, _ in candidate.members)
         if candidate is not last and needed > session.deadline.left(FIT_SHARE):
             session.note(f"There was no time left to fit {candidate.description}.", warning=True)
             continue
@@ -128,13 +129,13 @@ def _fit(
     )
 
 
-def fit_seconds(trial: TrialRecord) -> float:
+def fit_seconds(session: Session, trial: TrialRecord) -> float:
     """Expected seconds of a fit on all images: that of a fold and a half, and the start.
 
     The first fold of a frozen strategy paid for features that are cached by now.
     """
     folds = 1.5 if trial.strategy["optimization"].get("epochs") else 0.5
-    return folds * trial.timings.get("fit", 0.0) / max(1, len(trial.steps)) + 2.0
+    return folds * trial.timings.get("fit", 0.0) / len(session.plan.folds) + 2.0
 
 
 def _result(session: Session, winner: Winner) -> StudyResult:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from automl_xfer.errors import StudyError
 from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gates, validator_scores
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.session import Session
@@ -27,7 +28,13 @@ class Predictions:
 def read_predictions(session: Session, record: TrialRecord) -> Predictions:
     """The predictions that a complete trial left."""
     assert record.predictions_path is not None
-    with np.load(session.directory / record.predictions_path, allow_pickle=False) as arrays:
+    path = session.directory / record.predictions_path
+    if not path.exists():
+        raise StudyError(
+            f"the predictions of trial {record.number} are not in {path}: every process that "
+            "searches one study needs the same --studies-dir; or begin another with --study"
+        )
+    with np.load(path, allow_pickle=False) as arrays:
         unlabelled = arrays.get("unlabelled", None)
         return Predictions(arrays["rows"], arrays["probabilities"], unlabelled)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from automl_xfer.components import Backbone, StagedModel
 from automl_xfer.data.image_set import ImageSet
+from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
-from automl_xfer.search.plan import training_parts
+from automl_xfer.search.plan import Plan, fold_parts
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache, extract
 from automl_xfer.transfer.model import pixel_batches
@@ -26,10 +28,12 @@ _SAMPLE = 600
 class LookRequest:
     """One backbone and the images of the study."""
 
-    backbone: Backbone
+    backbone: dict[str, Any]  # its own data
     data: StudyData
+    plan: Plan
     device: str
     cache_directory: Path
+    plugins: PluginSource
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,12 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     """
     cache = FeatureCache(request.cache_directory)
     context = FitContext(request.device, 0, cache)
-    backbone = starting_backbone(request.backbone, training_parts(request.data), context)
+    catalog = request.plugins.load()[1]
+    candidate = catalog.get("backbone", request.backbone["name"]).from_dict(request.backbone)
+    assert isinstance(candidate, Backbone)
     data = request.data
+    parts, _ = next(fold_parts(data, request.plan))
+    backbone = starting_backbone(candidate, parts, context)
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None
     seconds = seconds_per_image(backbone, labelled, context.device)
@@ -60,11 +68,9 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
         rows = np.sort(np.random.default_rng(0).permutation(len(labelled))[:_SAMPLE])
         features = extract(backbone, Part.whole(labelled).take(rows), context.device)
         labels = labelled.labels[rows]
-        return BackboneLook(request.backbone.label, neighbour_accuracy(features, labels), seconds)
+        return BackboneLook(candidate.label, neighbour_accuracy(features, labels), seconds)
     features = cache.features(backbone, labelled, context.device)
-    return BackboneLook(
-        request.backbone.label, neighbour_accuracy(features, labelled.labels), seconds
-    )
+    return BackboneLook(candidate.label, neighbour_accuracy(features, labelled.labels), seconds)
 
 
 @torch.no_grad()

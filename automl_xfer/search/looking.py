@@ -40,7 +40,14 @@ def look_at_backbones(session: Session) -> None:
 
 
 def _look(session: Session, backbone: Backbone) -> BackboneLook:
-    request = LookRequest(backbone, session.prepared.data, session.device, session.cache_directory)
+    request = LookRequest(
+        backbone=backbone.to_dict(),
+        data=session.prepared.data,
+        plan=session.plan,
+        device=session.device,
+        cache_directory=session.cache_directory,
+        plugins=session.plugins,
+    )
     timeout = session.deadline.left(SEARCH_SHARE / 2)
     look: BackboneLook = run_in_child(
         look_at_backbone, request, timeout=timeout, should_stop=session.should_stop

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,8 +49,9 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     if (
         not _is_what_was_queued(session, trial, strategy)
+        or _was_drawn_before(session, trial, strategy)
         or session.removed & set(component_keys(strategy))
-        or _would_not_end(session, strategy, role)
+        or would_not_end(session, strategy, role)
     ):
         session.draws_skipped += 1
         raise optuna.TrialPruned
@@ -62,7 +64,7 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     def report(step: TrialStep) -> None:
         trial.report(step.score, step.step)
 
-    record = execute(session, strategy, record, session.plan, _time_allowed(session), report)
+    record = execute(session, strategy, record, session.plan, time_allowed(session), report)
     annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
@@ -92,15 +94,19 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
     return True
 
 
-def _time_allowed(session: Session) -> float:
+def _was_drawn_before(session: Session, trial: optuna.Trial, strategy: Strategy) -> bool:
+    return QUEUED not in trial.user_attrs and strategy.to_json() in tried(session)
+
+
+def time_allowed(session: Session) -> float:
     """Seconds that a trial may take now: what is left of the search, and no more than its share."""
     share = _TRIAL_SHARE * session.options.time_limit
     return min(session.deadline.left(SEARCH_SHARE), share)
 
 
-def _would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
+def would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
     """Whether a trial would take longer than it may."""
-    allowed = _time_allowed(session)
+    allowed = time_allowed(session)
     seconds = predicted_seconds(session, strategy)
     if seconds > allowed and role is not Role.SEARCH:
         session.note(
@@ -140,10 +146,10 @@ def execute(
 
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
+    watch = _Watch(session, record, report)
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
-    watch = _Watch(session, record, report)
     stopped: StopRequested | None = None
     try:
         outcome = run_in_child(
@@ -186,9 +192,14 @@ def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Pl
         seed=record.seed,
         device=session.device,
         cache_directory=session.cache_directory,
-        predictions_path=(session.directory / "trials" / f"{record.id:05d}.npz").resolve(),
+        predictions_path=(session.directory / "trials" / _file_name(record)).resolve(),
         plugins=session.plugins,
     )
+
+
+def _file_name(record: TrialRecord) -> str:
+    """Another database may count its trials in the same folder: the number is not enough."""
+    return f"{record.id:05d}-{uuid.uuid4().hex[:8]}.npz"
 
 
 class _Watch:
@@ -244,7 +255,7 @@ def _finished(
 def _announce(session: Session, record: TrialRecord) -> None:
     best = best_trial(session)
     interval = None
-    if best is not None and best.id == record.id and session.has_target_labels:
+    if best is not None and session.has_target_labels:
         predictions = read_predictions(session, best)
         labels = session.prepared.data.target.labels  # type: ignore[union-attr]
         assert labels is not None

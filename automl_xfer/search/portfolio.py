@@ -80,12 +80,16 @@ def enqueue_again(session: Session, record: TrialRecord) -> None:
 
 
 def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
-    """(strategy, user attributes): every baseline, then every sketch on its best backbones."""
+    """(strategy, user attributes): baselines without a score, then sketches on best backbones."""
     sketches = [
         sketch
         for _, found in session.loaded.call("register_strategies")
         for sketch in found
         if sketch.requires <= session.space.facts
+    ]
+    scored = {trial.baseline for trial in session.complete_trials()}
+    sketches = [
+        sketch for sketch in sketches if not sketch.baseline or sketch.baseline not in scored
     ]
     sketches.sort(key=lambda sketch: sketch.baseline is None)  # stable: baselines come first
     seen: set[str] = set()

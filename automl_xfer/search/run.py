@@ -20,7 +20,14 @@ from automl_xfer.search.deadline import SEARCH_SHARE, Deadline
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener, Note, Progress
 from automl_xfer.search.looking import look_at_backbones
-from automl_xfer.search.objective import TrialFailedError, execute, new_record, objective
+from automl_xfer.search.objective import (
+    TrialFailedError,
+    execute,
+    new_record,
+    objective,
+    time_allowed,
+    would_not_end,
+)
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
@@ -28,7 +35,7 @@ from automl_xfer.search.prepare import PreparedData, prepare
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
-from automl_xfer.study.address import normalise_url
+from automl_xfer.study.address import masked, normalise_url
 from automl_xfer.study.records import Role, StudyRecord
 from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
@@ -169,13 +176,17 @@ def _new_record(options: SearchOptions, catalog: Catalog, prepared: PreparedData
         created=datetime.now(UTC),
         seed=options.seed,
         metric=options.metric,
-        options=options.to_dict(),
+        options=options.to_dict() | _without_password(options),
         facts=prepared.facts(),
         manifest_hash=prepared.manifest.hash,
         catalog=catalog.to_dict(),
         health=prepared.health.to_dict(),
         version=automl_xfer.__version__,
     )
+
+
+def _without_password(options: SearchOptions) -> dict[str, object]:
+    return {"storage": masked(options.storage)} if options.storage else {}
 
 
 def _check_same_study(
@@ -242,16 +253,12 @@ def _search(session: Session) -> None:
 
 def _run_baselines_outside(session: Session) -> None:
     for strategy, name in baselines_outside(session):
+        if would_not_end(session, strategy, Role.BASELINE) or session.should_stop():
+            continue
         record = new_record(session, strategy, Role.BASELINE, session.options.seed)
-        if session.deadline.left(SEARCH_SHARE) > 1.0 and not session.should_stop():
-            with suppress(StopRequested):
-                execute(
-                    session,
-                    strategy,
-                    replace(record, baseline=name),
-                    session.plan,
-                    session.deadline.left(SEARCH_SHARE),
-                )
+        record = replace(record, baseline=name)
+        with suppress(StopRequested):
+            execute(session, strategy, record, session.plan, time_allowed(session))
 
 
 def _search_is_over(session: Session, limit: int | None) -> bool:

@@ -1,5 +1,6 @@
 """Session: what the phases of one running search share."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from automl_xfer.search.prepare import PreparedData
 from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -69,7 +72,10 @@ class Session:
 
     def tell(self, event: Event) -> None:
         """Hand an event to whoever watches; a broken watcher never stops a search."""
-        self.listener(event)
+        try:
+            self.listener(event)
+        except Exception:
+            logger.warning("a listener failed at %s", event, exc_info=True)
 
     def phase(self, name: str, detail: str = "") -> None:
         """Announce and record a phase."""

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
 from automl_xfer.evaluation.metrics import mean_log_loss, score
+from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.judging import candidate, read_predictions, source_only
 from automl_xfer.search.session import Session
@@ -55,17 +55,14 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
 
 
 def _committee(session: Session, finalists: list[Finalist]) -> Winner:
-    """Without target labels: the finalists ahead of source-only, with equal weights.
+    """Without target labels: the finalists, all ahead of source-only, with equal weights.
 
     Ranks cannot tell the first from the fifth; their mean prediction is the safer choice. Where
-    source-only itself comes first, it wins alone.
+    there is no source-only to be ahead of, the first wins alone.
     """
-    reference = source_only(session.complete_trials())
-    if reference is None:
+    if source_only(session.complete_trials()) is None:
         return Winner(((finalists[0], 1.0),))
-    ahead = list(takewhile(lambda each: each.trial.id != reference.id, finalists))
-    chosen = ahead or finalists[:1]
-    return Winner(tuple((each, 1.0 / len(chosen)) for each in chosen))
+    return Winner(tuple((each, 1.0 / len(finalists)) for each in finalists))
 
 
 def greedy_weights(labels: NDArray[np.int64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -128,8 +125,10 @@ def winner_held_out(
 def baseline_results(session: Session, winner: Winner) -> list[BaselineResult]:
     """Every baseline beside the winner, on the same held-out images."""
     records = session.store.trials(session.name, Role.BASELINE)
-    latest = {record.baseline: record for record in records}
-    return [_compare(session, winner, record) for record in latest.values()]
+    best: dict[str | None, TrialRecord] = {}
+    for record in [*reversed(records), *rank(records)[::-1]]:  # later ones win: the best, if any
+        best[record.baseline] = record
+    return [_compare(session, winner, best[name]) for name in dict.fromkeys(best)]
 
 
 def _compare(session: Session, winner: Winner, record: TrialRecord) -> BaselineResult:

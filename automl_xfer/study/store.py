@@ -1,7 +1,7 @@
 """The study database: studies and trials, each call one short transaction."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -102,12 +102,10 @@ class StudyStore:
         *,
         phase: str | None = None,
         result: StudyResult | None = None,
-        health: Mapping[str, Any] | None = None,
-        facts: Mapping[str, Any] | None = None,
         add_seconds: float = 0.0,
     ) -> None:
         """Change what is given; `add_seconds` is added to the time spent, whoever else adds."""
-        given = {"phase": phase, "result": result, "health": health, "facts": facts}
+        given = {"phase": phase, "result": result}
         values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         values["seconds_spent"] = _STUDY.c.seconds_spent + add_seconds
         with self._transaction() as connection:

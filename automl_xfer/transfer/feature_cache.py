@@ -58,7 +58,7 @@ class FeatureCache:
     def write(self, path: Path, save: Callable[[Path], None]) -> None:
         """`save` beside `path`, then rename, so that a reader sees all of the file or none."""
         self._make_room()
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix="features-", suffix=".part")
         os.close(handle)
         temporary = Path(name)
         try:

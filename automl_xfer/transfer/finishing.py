@@ -48,7 +48,11 @@ def finish_backbone(
     pixels = [part.image_set.images[each] for part, each in zip(images, rows, strict=True)]
     _finish(alignment, backbone, np.concatenate(pixels), context.device)
     after = backbone.state_dict()
-    changed = {k: v.cpu() for k, v in after.items() if not torch.equal(v, before[k].to(v.device))}
+    changed = {
+        name: value.cpu().contiguous()
+        for name, value in after.items()
+        if not torch.equal(value, before[name].to(value.device))
+    }
     context.cache.write(path, lambda temporary: save_file(changed, temporary))
 
 

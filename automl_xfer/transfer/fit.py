@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from automl_xfer.components import StagedModel, Strategy
-from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
+from automl_xfer.transfer.closed_form import MIRROR_LIMIT, ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.finishing import finish_backbone
 from automl_xfer.transfer.gradient import EpochCallback, train
@@ -28,14 +28,16 @@ class FittedStrategy:
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
-        """Class probabilities (N, K), averaged over the image and its mirror image.
+        """Class probabilities (N, K); in a small set the mean over the image and its mirror image.
 
+        Every strategy is scored alike; a bundle always looks at the mirror image too.
         `from_source` says that the images are the source's, which a closed-form alignment maps
         differently, and which the head before its refinement on the target is made for.
         """
         fitted = self.closed_form
         if fitted is None:
-            return predict_probabilities(self.model, part, self.device)
+            mirror = len(part.image_set) <= MIRROR_LIMIT
+            return predict_probabilities(self.model, part, self.device, flip=mirror)
         reader, head = (
             (fitted.source, fitted.source_head)
             if from_source

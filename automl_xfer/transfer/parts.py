@@ -52,7 +52,6 @@ class StudyData:
     classes: tuple[str, ...]
     image_size: int
     target: ImageSet | None = None
-    validation: ImageSet | None = None
     unlabelled: ImageSet | None = None
     source: ImageSet | None = None
     groups: NDArray[np.int64] | None = None  # (N,) images of `target` that must share a fold

@@ -3,15 +3,15 @@
 import copy
 import functools
 import hashlib
-from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from automl_xfer.components import Backbone, StagedModel
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.model import to_tensor, weights_key
+from automl_xfer.transfer.model import to_tensor
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 _EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
@@ -37,18 +37,18 @@ def starting_backbone(backbone: Backbone, parts: TrainingParts, context: FitCont
 def _load_or_train(model: StagedModel, source: Part, num_classes: int, context: FitContext) -> None:
     """Source-trained weights from the cache, trained now where they are not there yet."""
     assert source.labels is not None
-    text = f"{type(model).__name__}/{source.image_set.key}/{source.indices.tobytes().hex()}"
     shapes = "".join(f"{name}{tuple(value.shape)}" for name, value in model.state_dict().items())
-    digest = hashlib.sha256((text + shapes).encode()).hexdigest()[:32]
-    path = context.cache.directory / f"source-{digest}.safetensors"
-    if not path.exists():
+    text = f"{type(model).__name__}/{shapes}/{num_classes}/{source.image_set.key}"
+    digest = hashlib.sha256(text.encode())
+    digest.update(source.indices.tobytes() + source.labels.tobytes())
+    path = context.cache.directory / f"features-source-{digest.hexdigest()[:32]}.safetensors"
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError):  # not there yet, or damaged
         _train_on_source(model, source, num_classes, context.device)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{weights_key(model)}.part")
         state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-        save_file(state, temporary)
-        Path(temporary).replace(path)
-    model.load_state_dict(load_file(path))
+        context.cache.write(path, lambda temporary: save_file(state, temporary))
+    model.load_state_dict(state)
 
 
 def _train_on_source(model: StagedModel, source: Part, num_classes: int, device: str) -> None:

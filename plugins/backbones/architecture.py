@@ -7,9 +7,7 @@ from typing import Any
 
 import timm
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.flop_counter import FlopCounterMode
 
 from automl_xfer.components import StagedModel
 
@@ -48,14 +46,3 @@ def structure_facts(architecture: str, arguments: str = "{}") -> frozenset[str]:
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         facts.add("batch_norm")
     return frozenset(facts)
-
-
-@lru_cache(maxsize=256)
-def relative_flops(architecture: str, arguments: str = "{}") -> float:
-    """Operations per pixel of a forward pass, 1.0 = MobileNetV2 1.0."""
-    with torch.device("meta"):
-        model: nn.Module = timm.create_model(architecture, num_classes=0, **json.loads(arguments))
-        images = torch.empty(1, *model.pretrained_cfg["input_size"])
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(images)
-    return counter.get_total_flops() / _MOBILENETV2_FLOPS * 224**2 / images[0, 0].numel()

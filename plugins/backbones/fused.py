@@ -44,10 +44,6 @@ class FusedBackbone(Backbone):
         return tuple(member.label for member in self._members())
 
     @property
-    def relative_cost(self) -> float:
-        return sum(member.relative_cost for member in self._members())
-
-    @property
     def label(self) -> str:
         return " + ".join(member.label for member in self._members())
 

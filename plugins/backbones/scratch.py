@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
 
-from .architecture import relative_flops, structure_facts, untrained
+from .architecture import structure_facts, untrained
 from .small_convnet import SMALL_CONVNET, small_convnet
 from .timm_backbone import TimmBackbone
-
-SMALL_CONVNET_COST = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,6 @@ class ScratchBackbone(Backbone):
         if self.model == SMALL_CONVNET:
             return frozenset({"random", "batch_norm", "stages"})
         return structure_facts(self.model, self.arguments) | {"random"}
-
-    @property
-    def relative_cost(self) -> float:
-        if self.model == SMALL_CONVNET:
-            return SMALL_CONVNET_COST
-        return relative_flops(self.model, self.arguments)
 
     @property
     def label(self) -> str:

@@ -36,9 +36,5 @@ class SourcePretrainedBackbone(Backbone):
         return frozenset({"source_pretrained", "batch_norm", "stages"})
 
     @property
-    def relative_cost(self) -> float:
-        return 0.3
-
-    @property
     def label(self) -> str:
         return f"source-pretrained:{self.model}"

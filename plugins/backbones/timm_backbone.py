@@ -13,7 +13,7 @@ from timm.models import is_model, is_model_pretrained
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
 from automl_xfer.errors import LeftOutWarning
 
-from .architecture import flexible_arguments, relative_flops, structure_facts, untrained
+from .architecture import flexible_arguments, structure_facts, untrained
 from .stages import cut
 from .weights import load_from_folder, load_from_hub
 
@@ -68,10 +68,6 @@ class TimmBackbone(Backbone):
 
     def facts(self) -> frozenset[str]:
         return structure_facts(self.network, self.arguments) | {"pretrained"}
-
-    @property
-    def relative_cost(self) -> float:
-        return relative_flops(self.network, self.arguments)
 
     @property
     def label(self) -> str:

@@ -115,9 +115,9 @@ def _best_strength(z: Array, y: Labels, weight: Array, group: Labels) -> float |
 
 
 def _tuning_groups(labels: Labels) -> Labels:
-    """Random groups, as many of each class as fit in `MAX_TUNING_GROUPS`; at least two."""
+    """Random groups, as many of each class as fit in `MAX_TUNING_GROUPS`, one per fold at least."""
     order = np.random.default_rng(0).permutation(len(labels))
-    share = max(MAX_TUNING_GROUPS // (labels.max() + 1), 2)
+    share = max(MAX_TUNING_GROUPS // (labels.max() + 1), FOLDS)
     return np.sort(
         np.concatenate([order[labels[order] == k][:share] for k in range(labels.max() + 1)])
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from automl_xfer.components import Float, Head
+from automl_xfer.components import Choice, Head
 
 ABSENT_SCORE = -1e4
 
@@ -22,7 +22,7 @@ class NearestClassMean(Head):
 
     name = "nearest-class-mean"
 
-    temperature: float = Float(0.1, low=0.01, high=1.0, log=True)
+    temperature: float = Choice(0.1, (0.03, 0.1, 0.3))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         return _CosineHead(torch.randn(num_classes, feature_dim), self.temperature)

@@ -71,7 +71,7 @@ def test_a_binary_csv_to_predict_is_named(error, tmp_path):
     table = tmp_path / "images.csv"
     table.write_bytes(b"image\n\xff\xfe\0\n")
     said = error("predict", tmp_path, table, "--out", tmp_path / "out.csv")
-    assert f"{table} is no CSV in UTF-8" in said
+    assert f"{table} is not text in UTF-8" in said
 
 
 def test_a_short_row_of_a_csv_keeps_its_place(tmp_path):

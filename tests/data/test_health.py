@@ -228,3 +228,14 @@ def test_every_image_is_counted_in_progress(data):
     calls = []
     check_health(scan(data), progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 12) for done in range(1, 13)]
+
+
+def test_source_images_that_are_labelled_target_images_bring_no_label_into_a_fold(data, draw):
+    web = data.parent / "web"
+    for label in ("cat", "dog"):
+        draw(f"web/{label}/own.png")
+    copy(data / "train/cat/0.png", web / "cat/copy.png")
+    checked, report = check_health(scan(data, [web]))
+    assert [s.path.name for s in checked.manifest.select("source")] == ["own.png", "own.png"]
+    assert len(checked.manifest.select("train")) == 8
+    assert "the same file is also a labelled target image" in codes(report)["source-copy"].message

@@ -128,7 +128,7 @@ def test_numpy_numbers_become_plain_and_nan_becomes_null(store: StudyStore) -> N
 
 def test_what_json_cannot_keep_is_refused_with_its_place(store: StudyStore) -> None:
     with pytest.raises(StorageError, match=r"^value\.sources\[1\] is a set"):
-        store.update_study("pets", facts={"sources": [1, {2}]})
+        store.update_study("pets", result={"sources": [1, {2}]})  # type: ignore[typeddict-unknown-key]
 
 
 def test_text_with_nul_and_bad_bytes_is_kept(store: StudyStore) -> None:

@@ -80,4 +80,3 @@ def test_building_leaves_the_global_generator_alone():
 def test_facts_and_plain_data(backbone, facts):
     assert backbone.facts() == facts
     assert type(backbone).from_dict(json.loads(json.dumps(backbone.to_dict()))) == backbone
-    assert backbone.relative_cost > 0
