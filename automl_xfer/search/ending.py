@@ -103,8 +103,7 @@ def _fit(
 ) -> tuple[Winner, StudyResult, Path]:
     """Fit the winner; where its time does not suffice, the next one that is cheaper."""
     session.phase("final fit", winner.description)
-    cheapest = min(session.complete_trials(), key=lambda trial: fit_seconds(session, trial))
-    last = Winner(((Finalist(cheapest), 1.0),))
+    last = Winner(((Finalist(_last_resort(session)), 1.0),))
     reasons = []
     for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
         needed = min(fit_seconds(session, each.trial) for each, _ in candidate.members)
@@ -127,6 +126,13 @@ def _fit(
         f"candidate ({reasons[-1]}); mend that or give more --time-limit, then run the same "
         "command again"
     )
+
+
+def _last_resort(session: Session) -> TrialRecord:
+    """What is fitted when nothing better can be: source-only where no label says what is better."""
+    trials = session.complete_trials()
+    reference = None if session.has_target_labels else source_only(trials)
+    return reference or min(trials, key=lambda trial: fit_seconds(session, trial))
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:
