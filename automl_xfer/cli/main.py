@@ -64,7 +64,11 @@ def _disk_full(error: OSError) -> str:
 
 
 def _add_plugin_commands() -> None:
-    """Let plugins add commands; `plugins list` and `search` name those that fail."""
+    """Let plugins add commands; one that fails to is named. `plugins list` names the others."""
     from automl_xfer.plugin.manager import make_manager
 
-    make_manager().call("register_commands", cli=cli)
+    loaded = make_manager()
+    known = len(loaded.problems)
+    loaded.call("register_commands", cli=cli)
+    for problem in loaded.problems[known:]:
+        click.echo(f"warning: {problem.message}", err=True)

@@ -83,7 +83,6 @@ def expand(paths: Sequence[str]) -> Iterator[tuple[str, Path]]:
 
     Hidden files of a folder are no images of the user's.
     """
-    from automl_xfer.data.csv_table import CSV_SUFFIXES
     from automl_xfer.data.rows import IMAGE_SUFFIXES
 
     for text in paths:
@@ -98,7 +97,7 @@ def expand(paths: Sequence[str]) -> Iterator[tuple[str, Path]]:
             if not found:
                 raise DataError(f"{path} has no images; give a folder of images")
             yield from ((str(each), each) for each in found)
-        elif path.suffix.lower() in CSV_SUFFIXES:
+        elif path.suffix.lower() in (".csv", ".tsv"):
             yield from _csv_images(path)
         elif not path.exists():
             raise DataError(f"{path} does not exist; give image files, folders or a CSV")

@@ -1,5 +1,6 @@
 """The alignment axis: what is done about the difference between source and target."""
 
+import inspect
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,5 +78,8 @@ class AlignmentMethod(Component):
         """
 
     def finish_key(self) -> str:
-        """What `finish` depends on; methods that change a backbone alike may share a key."""
-        return json.dumps(self.to_dict(), sort_keys=True)
+        """What `finish` depends on; methods that change a backbone alike may share a key.
+
+        Parameters and the class's own source; override it where `finish` calls what may change.
+        """
+        return json.dumps(self.to_dict(), sort_keys=True) + inspect.getsource(type(self))

@@ -1,7 +1,7 @@
 """The first sentences of a report: who won, by how much, and what did not help."""
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +44,7 @@ def headline(study: StudyRecord, trials: Sequence[TrialRecord], wording: ScoreWo
         return _without_winner(trials, wording)
     if not has_target_labels(study):
         return Headline(_without_labels(study, trials), winner["description"], "even")
-    repeated = {trial.repeats for trial in trials}
-    sentence, tone = _outcome(winner, (study.result or {}).get("baselines", []), repeated, wording)
+    sentence, tone = _outcome(winner, (study.result or {}).get("baselines", []), wording)
     return Headline(sentence, winner["description"], tone)
 
 
@@ -86,15 +85,12 @@ def is_winner(baseline: BaselineResult, winner: WinnerResult) -> bool:
 
 
 def _outcome(
-    winner: WinnerResult,
-    baselines: Sequence[BaselineResult],
-    repeated: Container[int | None],
-    wording: ScoreWording,
+    winner: WinnerResult, baselines: Sequence[BaselineResult], wording: ScoreWording
 ) -> tuple[str, Tone]:
     score = wording.score_with_interval(winner["score"], winner["interval"])
     rival = strongest(baselines)
     if own := next((b for b in baselines if is_winner(b, winner)), None):
-        return _baseline_won(own, rival, score, repeated, wording), "even"
+        return _baseline_won(own, rival, score, wording), "even"
     if rival is None:
         return f"The winner scores {score}; there is no baseline to hold it against.", "even"
     against = f"the best baseline, {rival['name']} ({wording.score(rival['score'])})"
@@ -115,21 +111,14 @@ def _outcome(
 
 
 def _baseline_won(
-    own: BaselineResult,
-    rival: BaselineResult | None,
-    score: str,
-    repeated: Container[int | None],
-    wording: ScoreWording,
+    own: BaselineResult, rival: BaselineResult | None, score: str, wording: ScoreWording
 ) -> str:
     """A finalist is chosen by its repeats, so another baseline may be ahead in the search."""
     if rival is None or (rival["score"] or 0.0) <= (own["score"] or 0.0):
         return f"Nothing beat the {own['name']} baseline: it wins with {score}."
-    fell = "fell behind when both were repeated with other seeds"
-    both = own["trial"] in repeated and rival["trial"] in repeated
     return (
-        f"The {own['name']} baseline itself wins with {score}: {rival['name']} "
-        f"({wording.score(rival['score'])}) was ahead in the search and "
-        f"{fell if both else 'could not be fitted in the time left'}."
+        f"The {own['name']} baseline itself wins with {score}; {rival['name']} "
+        f"({wording.score(rival['score'])}) was ahead in the search alone."
     )
 
 

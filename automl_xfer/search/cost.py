@@ -3,8 +3,9 @@
 from automl_xfer.components import AlignmentMethod, Strategy
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
-from automl_xfer.transfer.closed_form import domains_used
-from automl_xfer.transfer.finishing import finish_key
+from automl_xfer.study.records import TrialState
+from automl_xfer.transfer.closed_form import domains_used, reads_unlabelled
+from automl_xfer.transfer.finishing import adapts_backbone, finish_key
 
 _STEP = 3.0
 """A training step costs about three forward passes of its images."""
@@ -19,10 +20,9 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     speed = sum(each for each in speeds if each is not None)
     if None in speeds:
         return 0.0
-    data = session.prepared.data
     if strategy.frozen:
-        images = sum(len(each) for each in (data.target, data.unlabelled, data.source) if each)
-        return 0.0 if _has_features(session, strategy) else speed * images
+        return 0.0 if _has_features(session, strategy) else speed * _images_read(session, strategy)
+    data = session.prepared.data
     parts = training_parts(data)
     use_source, use_target = domains_used(strategy.alignment, parts)
     per_step = int(use_source) + int(use_target)
@@ -34,12 +34,29 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     return _STEP * speed * images * per_step * strategy.optimization.epochs
 
 
+def _images_read(session: Session, strategy: Strategy) -> int:
+    """Images whose features a frozen strategy reads; twice where it first adapts the backbone."""
+    data, method = session.prepared.data, strategy.alignment
+    use_source, use_target = domains_used(method, training_parts(data))
+    read = [data.target] if use_target else []
+    if use_source or data.target is None:
+        read.append(data.source)
+    if data.target is None or reads_unlabelled(method):
+        read += [data.unlabelled] if use_target else [data.unlabelled, data.target]
+    passes = 2 if adapts_backbone(method) else 1
+    return passes * sum(len(images) for images in read if images is not None)
+
+
 def _has_features(session: Session, strategy: Strategy) -> bool:
-    """Whether a finished trial read the same backbone's features, adapted the same way."""
+    """Whether a trial read as many features of the same backbone, adapted the same way."""
     done = (
         Strategy.from_dict(record.strategy, session.catalog.classes)
-        for record in session.complete_trials()
-        if record.strategy["backbone"] == strategy.backbone.to_dict()
+        for record in session.store.trials(session.name)
+        if record.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        and record.strategy["backbone"] == strategy.backbone.to_dict()
     )
-    finish = finish_key(strategy.alignment)
-    return any(finish_key(other.alignment) == finish for other in done)
+    finish, images = finish_key(strategy.alignment), _images_read(session, strategy)
+    return any(
+        finish_key(other.alignment) == finish and _images_read(session, other) >= images
+        for other in done
+    )

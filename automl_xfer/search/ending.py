@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from automl_xfer.data.manifest import TestSplit
-from automl_xfer.errors import StudyError
+from automl_xfer.errors import Stopped, StudyError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.evaluation.metrics import all_scores, per_class_recall
 from automl_xfer.report.write import write_report
@@ -35,6 +35,8 @@ from automl_xfer.search.winner import (
 from automl_xfer.study.records import Mistake, StudyResult, TestResult, TrialRecord
 
 _MISTAKES = 24
+_PATIENCE = 1.2
+"""Up to this share of its own time a process waits for another that ends the same study."""
 
 
 def end(session: Session) -> None:
@@ -61,11 +63,12 @@ def _wait_for(session: Session, lock: FileLock) -> None:
             return
         except Timeout:
             session.note("another process is ending this study: its result will be this one's too")
-        if session.should_stop() or not session.deadline.left():
-            raise StudyError(
-                f"another process is still ending study {session.name!r}: its result will be in "
-                f"{session.directory / 'report.html'}; every finished trial is kept"
-            )
+        told = f"another process is ending study {session.name!r}: its result will be in "
+        told += f"{session.directory / 'report.html'}; every finished trial is kept"
+        if session.should_stop():
+            raise Stopped(told)
+        if not session.deadline.left(_PATIENCE):
+            raise StudyError(told)
 
 
 def _end(session: Session) -> None:

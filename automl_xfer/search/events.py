@@ -1,5 +1,6 @@
 """What a running search tells whoever watches it: the live view, plain lines, a notebook."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,3 +50,17 @@ class Note:
 
 Event = PhaseStarted | Progress | TrialStarted | TrialFinished | Note
 Listener = Callable[[Event], None]
+
+logger = logging.getLogger(__name__)
+
+
+def guarded(listener: Listener) -> Listener:
+    """The same listener; when it fails that is logged, as a broken watcher must stop no search."""
+
+    def tell(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception:
+            logger.warning("a listener failed at %s", event, exc_info=True)
+
+    return tell

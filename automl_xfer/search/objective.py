@@ -49,12 +49,14 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     if (
         not _is_what_was_queued(session, trial, strategy)
-        or _was_drawn_before(session, trial, strategy)
         or session.removed & set(component_keys(strategy))
         or would_not_end(session, strategy, role)
     ):
         session.draws_skipped += 1
         raise optuna.TrialPruned
+    if _was_drawn_before(session, trial, strategy):
+        session.draws_skipped += 1
+        raise TrialFailedError("drawn before")  # the sampler learns nothing from a failed trial
     session.draws_skipped = 0
     session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
@@ -64,7 +66,8 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     def report(step: TrialStep) -> None:
         trial.report(step.score, step.step)
 
-    record = execute(session, strategy, record, session.plan, time_allowed(session), report)
+    allowed = time_allowed(session, strategy)
+    record = execute(session, strategy, record, session.plan, allowed, report)
     annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
@@ -98,15 +101,18 @@ def _was_drawn_before(session: Session, trial: optuna.Trial, strategy: Strategy)
     return QUEUED not in trial.user_attrs and strategy.to_json() in tried(session)
 
 
-def time_allowed(session: Session) -> float:
-    """Seconds that a trial may take now: what is left of the search, and no more than its share."""
-    share = _TRIAL_SHARE * session.options.time_limit
-    return min(session.deadline.left(SEARCH_SHARE), share)
+def time_allowed(session: Session, strategy: Strategy) -> float:
+    """Seconds that a trial may take now: what is left of the search, and no more than its share.
+
+    A frozen strategy pays for features that all later ones find: what is left is its share.
+    """
+    left = session.deadline.left(SEARCH_SHARE)
+    return left if strategy.frozen else min(left, _TRIAL_SHARE * session.options.time_limit)
 
 
 def would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
     """Whether a trial would take longer than it may."""
-    allowed = time_allowed(session)
+    allowed = time_allowed(session, strategy)
     seconds = predicted_seconds(session, strategy)
     if seconds > allowed and role is not Role.SEARCH:
         session.note(

@@ -1,5 +1,6 @@
 """The whole road: data, a look at the backbones, search, finalists, final fit, bundle, report."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import StopRequested
 from automl_xfer.search.deadline import SEARCH_SHARE, Deadline
 from automl_xfer.search.ending import end
-from automl_xfer.search.events import Listener, Note, Progress
+from automl_xfer.search.events import Listener, Note, Progress, guarded
 from automl_xfer.search.looking import look_at_backbones
 from automl_xfer.search.objective import (
     TrialFailedError,
@@ -40,6 +41,8 @@ from automl_xfer.study.records import Role, StudyRecord
 from automl_xfer.study.storage import open_optuna_storage
 from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
+
+logger = logging.getLogger(__name__)
 
 _MOST_SKIPPED = 100
 """So many draws in a row that cannot be run, and the search has nothing left to try."""
@@ -72,7 +75,7 @@ def open_session(
     options: SearchOptions, listener: Listener, should_stop: Callable[[], bool]
 ) -> Session:
     """Check the options, read the data, and create the study or go on with it."""
-    deadline = Deadline(options.time_limit)
+    deadline, listener = Deadline(options.time_limit), guarded(listener)
     if options.metric not in METRICS:
         raise ConfigError(f"--metric must be one of {', '.join(METRICS)}, not {options.metric!r}")
     device = resolve_device(options.device)
@@ -123,9 +126,12 @@ def _warnings_told(listener: Listener) -> Iterator[None]:
         try:
             yield
         finally:
-            ours = [each for each in caught if issubclass(each.category, LeftOutWarning)]
-            for message in dict.fromkeys(str(each.message) for each in ours):
-                listener(Note(message, warning=True))
+            messages = {str(each.message): each for each in caught}
+            for text, each in messages.items():
+                if issubclass(each.category, LeftOutWarning):
+                    listener(Note(text, warning=True))
+                else:
+                    logger.warning("%s: %s", each.category.__name__, text)
 
 
 def _space(options: SearchOptions, catalog: Catalog, prepared: PreparedData, device: str) -> Space:
@@ -186,7 +192,8 @@ def _new_record(options: SearchOptions, catalog: Catalog, prepared: PreparedData
 
 
 def _without_password(options: SearchOptions) -> dict[str, object]:
-    return {"storage": masked(options.storage)} if options.storage else {}
+    is_url = options.storage is not None and "://" in options.storage
+    return {"storage": masked(options.storage)} if options.storage and is_url else {}
 
 
 def _check_same_study(
@@ -253,12 +260,14 @@ def _search(session: Session) -> None:
 
 def _run_baselines_outside(session: Session) -> None:
     for strategy, name in baselines_outside(session):
-        if would_not_end(session, strategy, Role.BASELINE) or session.should_stop():
+        if session.deadline.left(SEARCH_SHARE) < 1.0 or session.should_stop():
+            return
+        if would_not_end(session, strategy, Role.BASELINE):
             continue
         record = new_record(session, strategy, Role.BASELINE, session.options.seed)
         record = replace(record, baseline=name)
         with suppress(StopRequested):
-            execute(session, strategy, record, session.plan, time_allowed(session))
+            execute(session, strategy, record, session.plan, time_allowed(session, strategy))
 
 
 def _search_is_over(session: Session, limit: int | None) -> bool:

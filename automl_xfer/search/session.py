@@ -1,6 +1,5 @@
 """Session: what the phases of one running search share."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,6 @@ from automl_xfer.search.prepare import PreparedData
 from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -71,11 +68,8 @@ class Session:
         return self.plan.kind != "no-target-labels"
 
     def tell(self, event: Event) -> None:
-        """Hand an event to whoever watches; a broken watcher never stops a search."""
-        try:
-            self.listener(event)
-        except Exception:
-            logger.warning("a listener failed at %s", event, exc_info=True)
+        """Hand an event to whoever watches."""
+        self.listener(event)
 
     def phase(self, name: str, detail: str = "") -> None:
         """Announce and record a phase."""

@@ -16,6 +16,7 @@ from automl_xfer.evaluation.metrics import all_scores, mean_log_loss, score
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
 from automl_xfer.search.plan import Plan, fold_parts
+from automl_xfer.transfer.closed_form import MIRROR_LIMIT
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
@@ -118,7 +119,10 @@ class _Run:
 
         def report(epoch: int, model: TransferModel) -> None:
             if (epoch + 1) % every == 0 and epoch + 1 < self.strategy.optimization.epochs:
-                probabilities = predict_probabilities(model, held_out, self.context.device)
+                mirror = len(held_out.image_set) <= MIRROR_LIMIT
+                probabilities = predict_probabilities(
+                    model, held_out, self.context.device, flip=mirror
+                )
                 self._report(0, held_out, probabilities, whole=False, is_last=False)
 
         return report

@@ -125,10 +125,9 @@ def winner_held_out(
 def baseline_results(session: Session, winner: Winner) -> list[BaselineResult]:
     """Every baseline beside the winner, on the same held-out images."""
     records = session.store.trials(session.name, Role.BASELINE)
-    best: dict[str | None, TrialRecord] = {}
-    for record in [*reversed(records), *rank(records)[::-1]]:  # later ones win: the best, if any
-        best[record.baseline] = record
-    return [_compare(session, winner, best[name]) for name in dict.fromkeys(best)]
+    best = {record.baseline: record for record in reversed(rank(records))}
+    names = dict.fromkeys(record.baseline for record in records)  # in the order they were tried
+    return [_compare(session, winner, best[name]) for name in names]
 
 
 def _compare(session: Session, winner: Winner, record: TrialRecord) -> BaselineResult:

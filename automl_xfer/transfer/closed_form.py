@@ -102,6 +102,16 @@ def _readers(
     return source, target
 
 
+def reads_unlabelled(alignment: AlignmentMethod) -> bool:
+    """Whether a closed form uses unlabelled target images, by statistics or by features."""
+    method = type(alignment)
+    return (
+        adapts_backbone(alignment)
+        or method.align is not AlignmentMethod.align
+        or method.target_head is not AlignmentMethod.target_head
+    )
+
+
 def domains_used(alignment: AlignmentMethod, parts: TrainingParts) -> tuple[bool, bool]:
     """Whether source and target labels train the head; without target labels the source's do."""
     if parts.target is None:

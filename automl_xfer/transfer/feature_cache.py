@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from automl_xfer.transfer.model import pixel_batches, weights_key
 from automl_xfer.transfer.parts import Part
 
 _MOST_BYTES = 20 * 2**30
+_STALE_SECONDS = 3600.0
+"""A file that was not finished for so long belongs to a process that was killed."""
 
 
 class FeatureCache:
@@ -75,7 +78,8 @@ class FeatureCache:
         for path in self.directory.glob("features-*"):
             with suppress(FileNotFoundError):  # another process made room too
                 status = path.stat()
-                files.append((status.st_mtime, status.st_size, path))
+                if path.suffix != ".part" or time.time() - status.st_mtime > _STALE_SECONDS:
+                    files.append((status.st_mtime, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= limit:

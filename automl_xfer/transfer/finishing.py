@@ -1,6 +1,7 @@
 """Finishing: an alignment method changes a backbone from unlabelled images (AdaBN)."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from automl_xfer import __version__
 from automl_xfer.components import AlignmentMethod, StagedModel
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import to_tensor, weights_key
@@ -80,7 +82,8 @@ def _key(
     images: tuple[Part, ...],
     rows: list[NDArray[np.int64]],
 ) -> str:
-    digest = hashlib.sha256(f"{finish_key(alignment)}/{weights_key(backbone)}".encode())
+    text = f"{__version__}/{finish_key(alignment)}/{weights_key(backbone)}"
+    digest = hashlib.sha256(text.encode())
     for part, each in zip(images, rows, strict=True):
         digest.update(f"/{part.image_set.key}/".encode() + each.tobytes())
     return digest.hexdigest()[:32]
@@ -90,6 +93,7 @@ def _load(backbone: StagedModel, path: Path) -> bool:
     """Put the cached changes into the backbone; False where there are none or they are damaged."""
     try:
         changed = load_file(path)
+        os.utime(path)  # read now: among the last to be deleted
     except (OSError, SafetensorError):
         return False
     unexpected = backbone.load_state_dict(changed, strict=False).unexpected_keys

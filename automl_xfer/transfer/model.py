@@ -108,8 +108,15 @@ def ready_to_predict(model: TransferModel) -> TransferModel:
 
 @torch.no_grad()
 def batch_probabilities(model: TransferModel, pixels: Tensor, *, flip: bool = True) -> Tensor:
-    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`."""
+    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`.
+
+    The backbone may run in 16 bit, as when features are cached; what follows runs in 32.
+    """
     images = model.backbone.normalise(pixels)
     views = [images, images.flip(3)] if flip else [images]
-    with autocast(pixels.device.type):
-        return torch.stack([model(view).float().softmax(1) for view in views]).mean(0)
+    rows = []
+    for view in views:
+        with autocast(pixels.device.type):
+            features = model.backbone(view)
+        rows.append(model.head(model.feature_map(features.float())).softmax(1))
+    return torch.stack(rows).mean(0)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import os
 
 import torch
 from safetensors import SafetensorError
@@ -44,6 +45,7 @@ def _load_or_train(model: StagedModel, source: Part, num_classes: int, context: 
     path = context.cache.directory / f"features-source-{digest.hexdigest()[:32]}.safetensors"
     try:
         state = load_file(path)
+        os.utime(path)  # read now: among the last to be deleted
     except (OSError, SafetensorError):  # not there yet, or damaged
         _train_on_source(model, source, num_classes, context.device)
         state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""A timm architecture without its weights: made empty, measured without being loaded."""
+"""A timm architecture without its weights: made empty, known without being loaded."""
 
 import inspect
 import json
@@ -12,8 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from automl_xfer.components import StagedModel
 
 from .stages import cut
-
-_MOBILENETV2_FLOPS = 0.6e9  # at 224 pixels
 
 
 def flexible_arguments(architecture: str, arguments: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import make_url
 
 from automl_xfer.bundle import load_bundle
 from automl_xfer.cli.predict import bundle_directory
@@ -199,8 +200,10 @@ def test_baselines_run_even_where_the_choices_leave_them_out(options):
 
 
 def test_postgresql_takes_the_same_study(options, postgresql_url):
-    record = run_search(replace(options, storage=postgresql_url, trials=2))
+    url = make_url(postgresql_url).set(password="secret").render_as_string(hide_password=False)
+    record = run_search(replace(options, storage=url, trials=2))
     assert record.phase == "finished"
+    assert ":***@" in record.options["storage"]
     assert json.dumps(record.result)
 
 
@@ -218,3 +221,17 @@ def test_postgresql_takes_the_same_study(options, postgresql_url):
 def test_bad_options_are_one_sentence(options, change, words):
     with pytest.raises(ConfigError, match=words):
         run_search(replace(options, **change))
+
+
+def test_a_plain_file_name_is_a_database(options, monkeypatch):
+    monkeypatch.chdir(options.directory.parent.parent)
+    run_search(replace(options, storage="results.db", trials=1))
+    assert StudyStore("sqlite:///results.db").get_study("s").options["storage"] == "results.db"
+
+
+def test_no_strategy_is_trained_twice(options):
+    names = {"freezing": "linear-probe", "head": "nearest-class-mean", "alignment": "none"}
+    choices = {axis: (name,) for axis, name in names.items()}
+    run_search(replace(options, choices=choices, trials=40))
+    trials = [t for t in store_of(options).trials("s") if t.repeats is None]
+    assert len({json.dumps(t.strategy, sort_keys=True) for t in trials}) == len(trials) < 40
