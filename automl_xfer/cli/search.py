@@ -155,6 +155,11 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
     if test := result.get("test"):
         value = test["scores"][result["metric"]]
         console.print(f"  test split, {test['n']} images: {_number(value, test['interval'])}")
+        for baseline in result["baselines"]:
+            if "test_gain" in baseline:
+                gain = _number(baseline["test_gain"], baseline["test_gain_interval"], sign=True)
+                told = _number(baseline["test_score"], None)
+                console.print(f"    {baseline['name']}: {told}, gain {gain}")
     for note in result["notes"]:
         console.print(f"  note: {note}")
     console.print(f"report: {options.directory / 'report.html'}")

@@ -110,6 +110,7 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
         "states": Counter(str(trial.state) for trial in trials),
         "score_chart": score_chart(winner, baselines, wording) if winner and labelled else None,
         "baselines": [_baseline_row(b, winner, wording) for b in baselines],
+        "test_baselines": [_test_row(b) for b in baselines if "test_gain" in b],
         "timeline": timeline(trials, wording),
         "axes": axis_effects(trials),
         "leaders": leaders(trials, _LEADERS),
@@ -148,6 +149,18 @@ def _baseline_row(
         wording.gain(baseline["gain"]),
         wording.gain_interval(baseline["gain_interval"]),
         words,
+    )
+
+
+def _test_row(baseline: BaselineResult) -> BaselineRow:
+    """A baseline on the test split, where scores are what they say with or without labels."""
+    wording = ScoreWording(percent=True)
+    return BaselineRow(
+        baseline["name"],
+        wording.score(baseline["test_score"]),
+        wording.gain(baseline["test_gain"]),
+        wording.gain_interval(baseline["test_gain_interval"]),
+        verdict(baseline["test_gain_interval"]),
     )
 
 

@@ -3,7 +3,7 @@
 from automl_xfer.components import AlignmentMethod, Strategy
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import TrialState
+from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.transfer.closed_form import domains_used, reads_unlabelled
 from automl_xfer.transfer.finishing import adapts_backbone, finish_key
 
@@ -60,3 +60,12 @@ def _has_features(session: Session, strategy: Strategy) -> bool:
         finish_key(other.alignment) == finish and _images_read(session, other) >= images
         for other in done
     )
+
+
+def fit_seconds(session: Session, trial: TrialRecord) -> float:
+    """Expected seconds of a fit on all images: that of a fold and a half, and the start.
+
+    The first fold of a frozen strategy paid for features that are cached by now.
+    """
+    folds = 1.5 if trial.strategy["optimization"].get("epochs") else 0.5
+    return folds * trial.timings.get("fit", 0.0) / len(session.plan.folds) + 2.0

@@ -2,27 +2,23 @@
 
 from pathlib import Path
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
-from automl_xfer.data.manifest import TestSplit
 from automl_xfer.errors import Stopped, StudyError
-from automl_xfer.evaluation.intervals import bootstrap_interval
-from automl_xfer.evaluation.metrics import all_scores, per_class_recall
 from automl_xfer.report.write import write_report
 from automl_xfer.search.child import ChildFailure, StopRequested
+from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.final_fit import (
     building_folder,
     fit_members,
     publish,
-    test_probabilities,
     write_description,
 )
+from automl_xfer.search.final_scores import score_test
 from automl_xfer.search.finalists import Finalist, finalists_of_search, run_finalists
 from automl_xfer.search.judging import source_only
+from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
 from automl_xfer.search.winner import (
     Winner,
@@ -32,9 +28,8 @@ from automl_xfer.search.winner import (
     winner_held_out,
     winner_result,
 )
-from automl_xfer.study.records import Mistake, StudyResult, TestResult, TrialRecord
+from automl_xfer.study.records import StudyResult, TrialRecord
 
-_MISTAKES = 24
 _PATIENCE = 1.2
 """Up to this share of its own time a process waits for another that ends the same study."""
 
@@ -77,7 +72,7 @@ def _end(session: Session) -> None:
         raise StudyError(_nothing_finished(session))
     finalists = _finalists(session)
     winner, result, bundle = _fit(session, choose_winner(session, finalists), finalists)
-    _score_test(session, bundle, result)
+    score_test(session, winner, bundle, result)
     result["seconds"] = _seconds(session)
     write_description(session, winner, result, bundle)
     session.store.update_study(session.name, phase="finished", result=result)
@@ -138,15 +133,6 @@ def _last_resort(session: Session) -> TrialRecord:
     return reference or min(trials, key=lambda trial: fit_seconds(session, trial))
 
 
-def fit_seconds(session: Session, trial: TrialRecord) -> float:
-    """Expected seconds of a fit on all images: that of a fold and a half, and the start.
-
-    The first fold of a frozen strategy paid for features that are cached by now.
-    """
-    folds = 1.5 if trial.strategy["optimization"].get("epochs") else 0.5
-    return folds * trial.timings.get("fit", 0.0) / len(session.plan.folds) + 2.0
-
-
 def _result(session: Session, winner: Winner) -> StudyResult:
     result = StudyResult(
         signal=session.plan.describe(len(session.prepared.data.target or ())),
@@ -164,7 +150,7 @@ def _result(session: Session, winner: Winner) -> StudyResult:
         labels, probabilities, rows = winner_held_out(session, winner)
         samples = session.prepared.target_samples
         paths = [str(samples[row].path) for row in rows.tolist()]
-        _add_confusion(result, labels, probabilities, paths, "out-of-fold predictions")
+        add_confusion(result, labels, probabilities, paths, "out-of-fold predictions")
     else:
         result["notes"].append(_without_labels(session, winner))
     return result
@@ -195,78 +181,6 @@ def _without_labels(session: Session, winner: Winner) -> str:
     return (
         f"{start}; the winner agrees with source-only on {share:.0%} of the unlabelled target "
         "images."
-    )
-
-
-def _add_confusion(
-    result: StudyResult,
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    paths: list[str],
-    origin: str,
-) -> None:
-    """Confusion matrix and the most confident mistakes; `paths` go row by row with `labels`."""
-    predicted = probabilities.argmax(1)
-    k = probabilities.shape[1]
-    result["confusion"] = confusion_matrix(labels, predicted, labels=range(k)).tolist()
-    result["confusion_from"] = origin
-    wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-probabilities[wrong].max(1))][:_MISTAKES]
-    classes = result["classes"]
-    result["mistakes"] = [
-        Mistake(
-            image=paths[row],
-            label=classes[labels[row]],
-            predicted=classes[predicted[row]],
-            confidence=float(probabilities[row].max()),
-        )
-        for row in worst.tolist()
-    ]
-
-
-def _score_test(session: Session, bundle: Path, result: StudyResult) -> None:
-    """Score the test split with the finished bundle; nothing is chosen after this."""
-    test = session.prepared.test
-    if test is None:
-        return
-    times = _times_scored(session) + 1
-    session.phase("test", f"{len(test.paths)} images")
-    try:
-        probabilities = test_probabilities(session, bundle, test)
-    except ChildFailure as failure:
-        result["notes"].append(f"The test split could not be scored: {failure}.")
-        return
-    labels = _test_labels(session, test)
-    result["test"] = _test_result(session, labels, probabilities, times)
-    if times > 1:
-        result["notes"].append(
-            f"The test split was scored {times} times, each time the study went on: whoever stops "
-            "at the best of them is choosing on test images."
-        )
-    paths = [str(path) for path in test.paths]
-    _add_confusion(result, labels, probabilities, paths, "test split")
-
-
-def _test_labels(session: Session, test: TestSplit) -> NDArray[np.int64]:
-    index = {name: number for number, name in enumerate(session.prepared.data.classes)}
-    return np.array([index[label] for label in test.labels])
-
-
-def _times_scored(session: Session) -> int:
-    """How often earlier runs of this study scored the test split."""
-    before = (session.store.get_study(session.name).result or {}).get("test")
-    return before.get("times", 1) if before else 0
-
-
-def _test_result(
-    session: Session, labels: NDArray[np.int64], probabilities: NDArray[np.float32], times: int
-) -> TestResult:
-    return TestResult(
-        times=times,
-        n=len(labels),
-        scores=all_scores(labels, probabilities),
-        interval=list(bootstrap_interval(session.plan.metric, labels, probabilities)),
-        per_class_recall=per_class_recall(labels, probabilities, session.prepared.data.classes),
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class TrialState(StrEnum):
@@ -91,6 +91,9 @@ class BaselineResult(TypedDict):
     failure: str | None
     gain: float | None
     gain_interval: list[float] | None
+    test_score: NotRequired[float]  # on the test split, fitted on all labelled rows
+    test_gain: NotRequired[float]
+    test_gain_interval: NotRequired[list[float]]
 
 
 class TestResult(TypedDict):
