@@ -65,9 +65,14 @@ def alignment_sentence(
         return None
     winner = (study.result or {}).get("winner")
     used = winner["trials"] if winner else [ranked[0].id]
-    helped = any(names.get(trial, "none") not in _UNALIGNED for trial in used)
+    if all(names.get(trial, "none") in _UNALIGNED for trial in used):
+        told = "Alignment did not help"
+    elif (aligned.score or 0.0) > (plain.score or 0.0):
+        told = "The best strategy uses alignment"
+    else:
+        told = "The winner uses alignment, which by itself scored no higher"
     return (
-        f"{'The best strategy uses alignment' if helped else 'Alignment did not help'}: "
+        f"{told}: "
         f"{wording.score(aligned.score)} at best with it ({names[aligned.id]}), "
         f"{wording.score(plain.score)} at best without."
     )

@@ -84,6 +84,10 @@ def test_alignment_that_did_not_help_is_said_so() -> None:
     better = make_trial(3, score=0.9, strategy={"alignment": {"name": "dann"}})
     used = alignment_sentence(make_study(), [plain, coral, better], PERCENT)
     assert used is not None and used.startswith("The best strategy uses alignment")
+    even = make_trial(5, score=0.8, strategy={"alignment": {"name": "coral"}})
+    won = make_study(result=result([0.0, 0.1], winner_trials=[5, 1]))
+    said = alignment_sentence(won, [plain, even], PERCENT)
+    assert said is not None and said.startswith("The winner uses alignment, which by itself scored")
     assert alignment_sentence(make_study(), [plain], PERCENT) is None
     joint = make_trial(4, score=0.9, strategy={"alignment": {"name": "joint"}})
     assert alignment_sentence(make_study(), [plain, joint], PERCENT) is None  # it aligns nothing
