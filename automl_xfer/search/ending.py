@@ -146,7 +146,8 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     if len(winner.members) > 1:
         result["notes"].append(_ensemble_cost(winner))
     if session.has_target_labels:
-        result["notes"].append(_selection_bias(session, winner))
+        if len(session.complete_trials()) > 1:
+            result["notes"].append(_selection_bias(session, winner))
         labels, probabilities, rows = winner_held_out(session, winner)
         samples = session.prepared.target_samples
         paths = [str(samples[row].path) for row in rows.tolist()]
