@@ -45,6 +45,7 @@ def score_test(session: Session, winner: Winner, bundle: Path, result: StudyResu
         )
     paths = [str(path) for path in test.paths]
     add_confusion(result, labels, probabilities, paths, "test split")
+    session.store.update_study(session.name, result=result)  # whoever is killed now keeps it
     _score_baselines(session, winner, result, labels, probabilities)
 
 
