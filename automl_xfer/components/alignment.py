@@ -1,5 +1,6 @@
 """The alignment axis: what is done about the difference between source and target."""
 
+import functools
 import inspect
 import json
 from collections.abc import Iterable
@@ -82,4 +83,13 @@ class AlignmentMethod(Component):
 
         Parameters and the class's own source; override it where `finish` calls what may change.
         """
-        return json.dumps(self.to_dict(), sort_keys=True) + inspect.getsource(type(self))
+        return json.dumps(self.to_dict(), sort_keys=True) + _source(type(self))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _source(made: type) -> str:
+    """The source of a class as it was when first asked for; its name where there is none."""
+    try:
+        return inspect.getsource(made)
+    except (OSError, TypeError, SyntaxError):
+        return f"{made.__module__}.{made.__qualname__}"

@@ -36,30 +36,33 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
 
 def _images_read(session: Session, strategy: Strategy) -> int:
     """Images whose features a frozen strategy reads; twice where it first adapts the backbone."""
-    data, method = session.prepared.data, strategy.alignment
-    use_source, use_target = domains_used(method, training_parts(data))
-    read = [data.target] if use_target else []
-    if use_source or data.target is None:
-        read.append(data.source)
-    if data.target is None or reads_unlabelled(method):
-        read += [data.unlabelled] if use_target else [data.unlabelled, data.target]
-    passes = 2 if adapts_backbone(method) else 1
-    return passes * sum(len(images) for images in read if images is not None)
+    sets = _sets_read(session, strategy.alignment)
+    passes = 2 if adapts_backbone(strategy.alignment) else 1
+    return passes * sum(len(getattr(session.prepared.data, name) or ()) for name in sets)
+
+
+def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
+    """Which of the study's image sets a frozen strategy reads."""
+    has_labels = session.prepared.data.target is not None
+    use_source, use_target = domains_used(method, training_parts(session.prepared.data))
+    read = {"target"} if use_target else set()
+    if use_source or not has_labels:
+        read.add("source")
+    if not has_labels or reads_unlabelled(method):
+        read |= {"target", "unlabelled"}
+    return frozenset(read)
 
 
 def _has_features(session: Session, strategy: Strategy) -> bool:
-    """Whether a trial read as many features of the same backbone, adapted the same way."""
+    """Whether a trial read these features: the same backbone, adapted the same way."""
     done = (
-        Strategy.from_dict(record.strategy, session.catalog.classes)
+        Strategy.from_dict(record.strategy, session.catalog.classes).alignment
         for record in session.store.trials(session.name)
         if record.state in (TrialState.COMPLETE, TrialState.PRUNED)
         and record.strategy["backbone"] == strategy.backbone.to_dict()
     )
-    finish, images = finish_key(strategy.alignment), _images_read(session, strategy)
-    return any(
-        finish_key(other.alignment) == finish and _images_read(session, other) >= images
-        for other in done
-    )
+    finish, sets = finish_key(strategy.alignment), _sets_read(session, strategy.alignment)
+    return any(finish_key(each) == finish and _sets_read(session, each) >= sets for each in done)
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:

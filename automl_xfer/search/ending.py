@@ -44,7 +44,8 @@ def end(session: Session) -> None:
     before = session.store.get_study(session.name).result
     _wait_for(session, lock)
     try:
-        if session.store.get_study(session.name).result == before:
+        now = session.store.get_study(session.name)
+        if now.result == before or now.phase != "finished":
             _end(session)
     finally:
         lock.release()

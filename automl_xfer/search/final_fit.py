@@ -3,7 +3,7 @@
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +59,12 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> float:
     return fitted.seconds
 
 
-def fit_members(session: Session, winner: Winner, building: Path) -> Winner:
+def fit_members(
+    session: Session,
+    winner: Winner,
+    building: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Winner:
     """Train every member into `building`, the heaviest first; the winner as it could be trained.
 
     Where the time ends after some members, those are the winner. Raises ChildFailure when not
@@ -79,7 +84,7 @@ def fit_members(session: Session, winner: Winner, building: Path) -> Winner:
         )
         timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
         try:
-            run_in_child(fit_member, request, timeout=timeout)
+            run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
         except ChildFailure as failure:
             if not fitted:
                 raise
@@ -174,11 +179,18 @@ def predict_test(request: TestRequest, channel: Channel) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def test_probabilities(session: Session, bundle: Path, test: TestSplit) -> NDArray[np.float32]:
+def test_probabilities(
+    session: Session,
+    bundle: Path,
+    test: TestSplit,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> NDArray[np.float32]:
     """The finished bundle's predictions on the test split."""
     request = TestRequest(bundle, test.paths, session.device, session.plugins)
     timeout = max(session.deadline.left(), _LEAST_SHARE * session.deadline.seconds)
-    probabilities: NDArray[np.float32] = run_in_child(predict_test, request, timeout=timeout)
+    probabilities: NDArray[np.float32] = run_in_child(
+        predict_test, request, timeout=timeout, should_stop=should_stop
+    )
     return probabilities
 
 

@@ -1,6 +1,7 @@
 """The test split: scored by the finished model, and by the baselines beside it."""
 
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.data.manifest import TestSplit
 from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
 from automl_xfer.evaluation.metrics import all_scores, per_class_recall, score
-from automl_xfer.search.child import ChildFailure
+from automl_xfer.search.child import ChildFailure, StopRequested
 from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.final_fit import (
@@ -31,6 +32,7 @@ def score_test(session: Session, winner: Winner, bundle: Path, result: StudyResu
         return
     times = _times_scored(session) + 1
     session.phase("test", f"{len(test.paths)} images")
+    started = perf_counter()
     try:
         probabilities = test_probabilities(session, bundle, test)
     except ChildFailure as failure:
@@ -46,7 +48,8 @@ def score_test(session: Session, winner: Winner, bundle: Path, result: StudyResu
     paths = [str(path) for path in test.paths]
     add_confusion(result, labels, probabilities, paths, "test split")
     session.store.update_study(session.name, result=result)  # whoever is killed now keeps it
-    _score_baselines(session, winner, result, labels, probabilities)
+    write_description(session, winner, result, bundle)
+    _score_baselines(session, winner, result, labels, probabilities, perf_counter() - started)
 
 
 def _score_baselines(
@@ -55,10 +58,12 @@ def _score_baselines(
     result: StudyResult,
     labels: NDArray[np.int64],
     ours: NDArray[np.float32],
+    predicting: float,
 ) -> None:
     """Fit every scored baseline on all labelled rows, as the winner was, and compare on the test.
 
     The cheapest first, as long as the time lasts; those that are left keep the search's scores.
+    `predicting` are the seconds that the winner needed for the test split.
     """
     own = [finalist.trial.id for finalist, _ in winner.members]
     trials = {trial.id: trial for trial in session.complete_trials()}
@@ -68,7 +73,7 @@ def _score_baselines(
         if (number := baseline["trial"]) in trials and own != [number]
     ]
     for seconds, baseline, trial in sorted(todo, key=lambda each: each[0]):
-        if session.should_stop() or seconds > session.deadline.left(FIT_SHARE):
+        if session.should_stop() or seconds + predicting > session.deadline.left(FIT_SHARE):
             return
         theirs = _baseline_probabilities(session, trial, result)
         if theirs is not None:
@@ -86,12 +91,14 @@ def _baseline_probabilities(
     assert session.prepared.test is not None
     with building_folder(session) as building:
         try:
-            fit_members(session, alone, building)
+            fit_members(session, alone, building, session.should_stop)
             write_description(session, alone, result, building)
-            return test_probabilities(session, building, session.prepared.test)
+            return test_probabilities(session, building, session.prepared.test, session.should_stop)
         except ChildFailure as failure:
             session.note(f"The baseline {trial.baseline} has no test score: {failure}")
-            return None
+        except StopRequested:
+            session.note(f"The baseline {trial.baseline} has no test score: stopped by the user")
+    return None
 
 
 def _test_labels(session: Session, test: TestSplit) -> NDArray[np.int64]:

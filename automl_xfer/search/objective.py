@@ -36,6 +36,9 @@ _STRIKES = 3
 """So many failures of one component in a row, and it is taken out of the space."""
 
 
+_PATIENCE = 10
+"""So many known strategies in a row, and the sampler is pushed away from where it is."""
+
 _NOBODYS_FAULT = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
 
 
@@ -56,6 +59,8 @@ def objective(session: Session, trial: optuna.Trial) -> float:
         raise optuna.TrialPruned
     if _was_drawn_before(session, trial, strategy):
         session.draws_skipped += 1
+        if session.draws_skipped > _PATIENCE:
+            raise optuna.TrialPruned  # the sampler takes it for a bad one, and moves on
         raise TrialFailedError("drawn before")  # the sampler learns nothing from a failed trial
     session.draws_skipped = 0
     session.trials_run += 1
@@ -104,10 +109,13 @@ def _was_drawn_before(session: Session, trial: optuna.Trial, strategy: Strategy)
 def time_allowed(session: Session, strategy: Strategy) -> float:
     """Seconds that a trial may take now: what is left of the search, and no more than its share.
 
-    A frozen strategy pays for features that all later ones find: what is left is its share.
+    A frozen one that must make features may take what is left, as later ones find them made.
     """
     left = session.deadline.left(SEARCH_SHARE)
-    return left if strategy.frozen else min(left, _TRIAL_SHARE * session.options.time_limit)
+    share = _TRIAL_SHARE * session.options.time_limit
+    if strategy.frozen and predicted_seconds(session, strategy) > share:
+        return left
+    return min(left, share)
 
 
 def would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:

@@ -232,6 +232,6 @@ def test_a_plain_file_name_is_a_database(options, monkeypatch):
 def test_no_strategy_is_trained_twice(options):
     names = {"freezing": "linear-probe", "head": "nearest-class-mean", "alignment": "none"}
     choices = {axis: (name,) for axis, name in names.items()}
-    run_search(replace(options, choices=choices, trials=40))
+    run_search(replace(options, choices=choices, trials=40, time_limit=40.0))
     trials = [t for t in store_of(options).trials("s") if t.repeats is None]
     assert len({json.dumps(t.strategy, sort_keys=True) for t in trials}) == len(trials) < 40
