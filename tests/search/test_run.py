@@ -15,6 +15,8 @@ from automl_xfer.search.run import run_search
 from automl_xfer.study.records import FailureKind, Role, TrialState
 from automl_xfer.study.store import StudyStore
 
+BY_OTHER = {"notes": ["by the other"]}
+
 
 @pytest.fixture
 def options(tmp_path, labelled, weights_dir):
@@ -181,11 +183,11 @@ def test_two_processes_do_not_end_a_study_at_once(options):
 
     def listen(event):
         if "another process is ending" in getattr(event, "message", ""):
-            store_of(options).update_study("s", result={"notes": ["by the other"]})
+            store_of(options).update_study("s", phase="finished", result=BY_OTHER)
             other.release()
 
     record = run_search(replace(options, trials=1), listen)
-    assert record.result == {"notes": ["by the other"]}
+    assert record.result == BY_OTHER
     assert (options.directory / "bundle" / "bundle.json").read_bytes() == before
 
 
