@@ -33,6 +33,12 @@ class PluginError(AutomlXferError):
     """A plugin cannot be loaded, or two plugins claim one name."""
 
 
+class ConformanceError(AutomlXferError):
+    """A component breaks a rule of its axis; the message names the check and what to do."""
+
+    exit_code = 1
+
+
 class BackboneUnavailableError(AutomlXferError):
     """The weights of a backbone cannot be had: no such model, or the hub is not reachable."""
 

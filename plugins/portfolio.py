@@ -1,5 +1,7 @@
 """The strategies that every study tries first: baselines, then what has proven itself."""
 
+from dataclasses import replace
+
 from automl_xfer.components import StrategySketch
 
 _PROBE = {"freezing": {"name": "linear-probe"}, "head": {"name": "logistic-regression"}}
@@ -54,7 +56,7 @@ def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: floa
     )
 
 
-PORTFOLIO = (
+_ONE_SOURCE = (
     _probe("adabn-target-mixture", top=2),
     _probe("adabn", top=2, mix=0.5),
     _probe("none", top=8, requires=frozenset({"target_labels"})),
@@ -71,3 +73,13 @@ PORTFOLIO = (
     _probe("coral"),
     StrategySketch({"freezing": {"name": "linear-probe"}, "head": {"name": "nearest-class-mean"}}),
 )
+
+
+def _trusting(sketch: StrategySketch) -> StrategySketch:
+    """The sketch on the sources that can be trusted, where there are several."""
+    components = {**sketch.components, "sources": {"name": "trusted"}}
+    return replace(sketch, components=components, requires=sketch.requires | {"two_sources"})
+
+
+PORTFOLIO = (*(_trusting(sketch) for sketch in _ONE_SOURCE), *_ONE_SOURCE)
+"""With several sources first those that can be trusted, then all of them."""

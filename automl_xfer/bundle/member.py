@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from automl_xfer.bundle.format import WEIGHTS
 from automl_xfer.components import Strategy
 from automl_xfer.errors import BundleError
+from automl_xfer.transfer.frozen_features import head_for, read_stages
 from automl_xfer.transfer.model import TransferModel
 
 
@@ -38,11 +39,12 @@ def load_member(
             f"cannot read the weights {path} ({error}); copy the bundle again"
         ) from error
     made = Strategy.from_dict(strategy, classes)
-    backbone = made.backbone.build(pretrained=False)
+    backbone = read_stages(made, made.backbone.build(pretrained=False))
     feature_map = _feature_map(state)
     dim = backbone.feature_dim if feature_map is None else feature_map.out_features
-    refined = made.alignment.target_head(dim, num_classes) if made.frozen else None
-    head = refined or made.head.build(dim, num_classes)
+    head = head_for(made, backbone).build(dim, num_classes)
+    if made.frozen:
+        head = made.alignment.target_head(dim, num_classes, head) or head
     model = TransferModel(backbone, head, feature_map)
     try:
         model.load_state_dict(state)

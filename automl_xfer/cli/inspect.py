@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,15 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from automl_xfer.data import HealthReport, ScannedData
+    from automl_xfer.search.measure_domains import MeasuredSource
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _SHOWN_FILES = 10
+_DISTANCES_IN_WORDS = (
+    "proxy A: 0 to 2; 2 when a linear classifier tells the domains apart without error. "
+    "consistent: nearest neighbours in the source that share a label. agrees: target labels that "
+    "the nearest source image has too. shares apart: total variation of the class shares, 0 to 1."
+)
 
 
 @click.command("inspect")
@@ -27,9 +34,27 @@ _SHOWN_FILES = 10
     type=click.Path(path_type=Path),
     help="Labelled folder or CSV of another domain; repeatable.",
 )
+@click.option("--backbone", metavar="NAME", help="Measure the sources on this timm model.")
+@click.option(
+    "--weights-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Measure the sources on a model of this folder, in place of the hub.",
+)
+@click.option("--image-size", type=int, default=160, show_default=True, help="Pixels a side.")
 @click.option("--json", "json_output", is_flag=True, help="Print JSON.")
-def inspect_command(target: Path, sources: tuple[Path, ...], json_output: bool) -> None:
-    """Look at every image of TARGET, a folder or a CSV, and say what is wrong with the data."""
+def inspect_command(
+    target: Path,
+    sources: tuple[Path, ...],
+    backbone: str | None,
+    weights_dir: Path | None,
+    image_size: int,
+    json_output: bool,
+) -> None:
+    """Look at every image of TARGET, a folder or a CSV, and say what is wrong with the data.
+
+    With --backbone or --weights-dir also: how far each source lies from the target.
+    """
     # Imported here, so that --help does not wait for numpy and Pillow.
     from automl_xfer.data import check_health, scan
 
@@ -39,10 +64,61 @@ def inspect_command(target: Path, sources: tuple[Path, ...], json_output: bool) 
         checked, report = check_health(
             scanned, progress=lambda done, total: progress.update(task, completed=done, total=total)
         )
+    measured = []
+    if checked.manifest.sources and (backbone or weights_dir):
+        measured = _measure(checked, backbone, weights_dir, image_size)
     if json_output:
-        click.echo(json.dumps(report.to_dict(), indent=2))
-    else:
-        _print(Console(), checked, report)
+        rows = [asdict(each) for each in measured]
+        click.echo(json.dumps({**report.to_dict(), "sources": rows}, indent=2))
+        return
+    _print(Console(), checked, report)
+    if measured:
+        Console().print(_distances(measured))
+        click.echo(_DISTANCES_IN_WORDS)
+    elif checked.manifest.sources:
+        click.echo("How far do the sources lie? Give --weights-dir or --backbone to measure it.")
+
+
+def _measure(
+    checked: "ScannedData", backbone: str | None, weights_dir: Path | None, image_size: int
+) -> "list[MeasuredSource]":
+    """Every source on the first backbone that these options offer."""
+    from automl_xfer.components import BackboneRequest
+    from automl_xfer.plugin.source import PluginSource
+    from automl_xfer.search.measure_domains import measure_domains
+
+    patterns = (backbone,) if backbone else ()
+    offered = PluginSource().load()[1].backbones(BackboneRequest(patterns, weights_dir))
+    pretrained = [each for each in offered if each.initialisation == "pretrained"]
+    return measure_domains(checked.manifest, pretrained[0], image_size)
+
+
+def _distances(measured: "list[MeasuredSource]") -> Table:
+    """A row for each source."""
+    table = Table(title="Sources, as far as they lie from the target", title_justify="left")
+    for column in (
+        "source",
+        "proxy A",
+        "Fréchet",
+        "MMD²",
+        "consistent",
+        "agrees",
+        "shares apart",
+    ):
+        table.add_column(column, justify="left" if column == "source" else "right")
+    for each in measured:
+        distance = each.distance
+        numbers = (distance.proxy_a, distance.frechet, distance.mmd)
+        agreement = "-" if each.agreement is None else f"{each.agreement:.0%}"
+        apart = "-" if each.prior_difference is None else f"{each.prior_difference:.2f}"
+        table.add_row(
+            Text(each.name),
+            *(f"{number:.2f}" for number in numbers),
+            f"{each.consistency:.0%}",
+            agreement,
+            apart,
+        )
+    return table
 
 
 def _print(console: Console, checked: "ScannedData", report: "HealthReport") -> None:

@@ -1,4 +1,4 @@
-"""`automl-xfer plugins`: what is installed, and what one component is and takes."""
+"""`automl-xfer plugins`: what is installed, what one component is and takes, and its own tools."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from automl_xfer.cli.plugins_check import PLUGINS_DIR, check_plugin
+from automl_xfer.cli.plugins_new import new_plugin
 from automl_xfer.plugin.manager import PluginProblem, make_manager
 
 if TYPE_CHECKING:
@@ -18,21 +20,20 @@ if TYPE_CHECKING:
     from automl_xfer.components import Component
     from automl_xfer.plugin.catalog import Catalog, CatalogEntry
 
-_PLUGINS_DIR = click.option(
-    "--plugins-dir",
-    type=click.Path(path_type=Path),
-    help="Also load the .py files of this folder as plugins.",
-)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("plugins")
 def plugins_group() -> None:
-    """Show the plugins found here and their components."""
+    """Show the plugins found here and their components, check them, begin a new one."""
+
+
+plugins_group.add_command(check_plugin)
+plugins_group.add_command(new_plugin)
 
 
 @plugins_group.command("list")
-@_PLUGINS_DIR
+@PLUGINS_DIR
 @_JSON
 def list_plugins(plugins_dir: Path | None, as_json: bool) -> None:
     """List every component, and the plugins that were left out and why."""
@@ -53,7 +54,7 @@ def list_plugins(plugins_dir: Path | None, as_json: bool) -> None:
 
 @plugins_group.command("show")
 @click.argument("name")
-@_PLUGINS_DIR
+@PLUGINS_DIR
 @_JSON
 def show_plugin(name: str, plugins_dir: Path | None, as_json: bool) -> None:
     """Show what the component NAME does, its parameters and what it requires.

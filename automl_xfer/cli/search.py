@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from automl_xfer.search.options import SearchOptions
     from automl_xfer.study.records import StudyRecord
 
-_AXES = ("freezing", "alignment", "augmentation", "head", "regularizer", "optimization")
+_AXES = (
+    "freezing",
+    "alignment",
+    "sources",
+    "augmentation",
+    "head",
+    "regularizer",
+    "optimization",
+)
 METRICS = ("accuracy", "balanced-accuracy", "macro-f1", "weighted-f1", "cohen-kappa")
 
 

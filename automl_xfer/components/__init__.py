@@ -9,8 +9,16 @@ from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
 from automl_xfer.components.head import Head
 from automl_xfer.components.optimization import Optimization, ParameterGroup
 from automl_xfer.components.regularizer import Regularizer
+from automl_xfer.components.sources import SourceDomain, SourceSelection
+from automl_xfer.components.stage_features import StageFeatures
 from automl_xfer.components.strategy import AXES, Strategy, StrategySketch
-from automl_xfer.components.validator import UnlabelledPredictions, Validator
+from automl_xfer.components.transferability import TransferabilityEstimator
+from automl_xfer.components.validator import (
+    MixedPredictions,
+    PseudoTarget,
+    UnlabelledPredictions,
+    Validator,
+)
 
 __all__ = [
     "AXES",
@@ -27,13 +35,19 @@ __all__ = [
     "FusedModel",
     "Head",
     "Int",
+    "MixedPredictions",
     "Optimization",
     "ParameterGroup",
     "ParameterInfo",
+    "PseudoTarget",
     "Regularizer",
+    "SourceDomain",
+    "SourceSelection",
+    "StageFeatures",
     "StagedModel",
     "Strategy",
     "StrategySketch",
+    "TransferabilityEstimator",
     "UnlabelledPredictions",
     "Validator",
 ]

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,6 +39,8 @@ class AlignmentMethod(Component):
     """On a frozen backbone, run `finish` on a second copy with the source's images as well."""
     finishes_first: ClassVar[bool] = False
     """Run `finish` before gradient training, which then sees what it changed, not after it."""
+    two_views: ClassVar[bool] = False
+    """The loss reads `target.strong`: the target batch a second time, varied more strongly."""
 
     def transform_source(self, images: Tensor, target_images: Tensor) -> Tensor:
         """Change source pixels: uint8 (N, 3, H, W) and (M, 3, H, W) -> uint8 (N, 3, H, W)."""
@@ -52,23 +54,43 @@ class AlignmentMethod(Component):
         """
         return None
 
+    def task_weights(self, progress: float) -> tuple[float, float]:
+        """Weights of the source's and the target's cross-entropy at `progress` 0..1.
+
+        A domain of weight 0 is not even read. Only their ratio counts.
+        """
+        return 1.0, 1.0
+
+    def sample_weights(
+        self, source: Tensor, source_labels: Tensor, target: Tensor
+    ) -> Tensor | None:
+        """Weights (N_s,) of the labelled source images, mean 1; from frozen features.
+
+        Shapes as for `align`. They weigh the head's fit and the cross-entropy. None: all equal.
+        """
+        return None
+
     def align(
         self, source: Tensor, source_labels: Tensor, target: Tensor
     ) -> AlignedFeatures | None:
         """Closed form on cached features: (N_s, D), (N_s,) ints, (N_t, D). None: not offered."""
         return None
 
-    def target_head(self, feature_dim: int, num_classes: int) -> nn.Module | None:
+    def target_head(self, feature_dim: int, num_classes: int, head: nn.Module) -> nn.Module | None:
         """An empty head for the target, (N, D') -> logits (N, K), that `refine` fills.
 
-        Loading a bundle makes it anew. None: the method keeps the head it was given.
+        It may hold `head`, the fitted one. Loading a bundle makes it anew, with an empty `head`.
+        None: the method keeps the head it was given.
         """
         return None
 
-    def refine(self, head: nn.Module, features: Tensor, probabilities: Tensor) -> None:
+    def refine(
+        self, head: nn.Module, features: Tensor, probabilities: Tensor, prior: Tensor
+    ) -> None:
         """Fit `target_head`'s module in place from unlabelled target images.
 
-        Features (M, D') and the first head's class probabilities (M, K) for them.
+        Features (M, D') and the first head's class probabilities (M, K) for them; `prior` (K,) are
+        the class shares that the first head was fitted on.
         """
 
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:
@@ -76,6 +98,16 @@ class AlignmentMethod(Component):
 
         `model` maps normalised images (N, 3, H, W) to features (N, D). Its result is cached by
         `finish_key`, the weights and the images: it must depend on nothing else.
+        """
+
+    def adapt(self, model: nn.Module, target_batches: Callable[[], Iterable[Tensor]]) -> None:
+        """Change the whole fitted model in place, at the very end (TENT, SHOT).
+
+        `model` maps normalised images (N, 3, H, W) to logits (N, K); it has `model.backbone`,
+        `model.head` and `model.features(images)` (N, D). Each call of `target_batches` is one
+        shuffled pass over the unlabelled target images, normalised. Parameters arrive with
+        `requires_grad` off and the model in evaluation mode. A field `epochs` says how many passes
+        with gradient it makes; the search foresees its cost by that.
         """
 
     def finish_key(self) -> str:

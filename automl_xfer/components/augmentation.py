@@ -29,3 +29,18 @@ class AugmentationPolicy(Component):
     ) -> tuple[Tensor, Tensor]:
         """Mix normalised images (N, 3, H, W) and their class probabilities (N, K)."""
         return images, labels
+
+    def strong(self, image_size: int) -> Callable[[Tensor], Tensor]:
+        """The second, stronger view for methods with `two_views`; by default another draw."""
+        return self.transform(image_size)
+
+    def between_stages(self, activations: Tensor, stage: int, n_stages: int) -> Tensor:
+        """Vary what the 0-based `stage` of the backbone put out, in training only (MixStyle)."""
+        return activations
+
+    def perturb(self, images: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Change normalised images (N, 3, H, W) knowing their training loss (FGSM).
+
+        `loss(images)` is the scalar cross-entropy, differentiable by the images.
+        """
+        return images

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -19,7 +19,9 @@ class StagedModel(nn.Module):
     """A backbone as a row of stages and a pooling end: (N, 3, H, W) normalised -> (N, D).
 
     `stages` run in order, each on the output of the one before; `pool` makes the last output
-    (N, D). Freezing policies cut between stages.
+    (N, D). Freezing policies cut between stages. `classifier` makes a fresh copy of the
+    pretraining's classifier, (N, D) -> logits; a plain function, so that its weights are no part
+    of the model, and one that can be copied and pickled.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class StagedModel(nn.Module):
         *,
         mean: Sequence[float],
         std: Sequence[float],
+        classifier: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        self.classifier = classifier
         self.stages = nn.ModuleList(stages)
         self.pool = pool
         self.feature_dim = feature_dim

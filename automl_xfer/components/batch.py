@@ -16,3 +16,7 @@ class Batch:
     features: Tensor  # (N, D), pooled backbone output
     logits: Tensor  # (N, K)
     labels: Tensor | None = None  # (N, K) or None
+    teacher: Tensor | None = (
+        None  # (N, K) a teacher's probabilities, for a regularizer that distils
+    )
+    strong: "Batch | None" = None  # the same target images in a strongly varied second view

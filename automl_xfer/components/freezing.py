@@ -4,6 +4,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import nn
+
 from automl_xfer.components.base import Component
 
 
@@ -31,6 +33,12 @@ class FreezingPolicy(Component):
     provides: ClassVar[frozenset[str]] = frozenset({"trainable"})
     head_first: ClassVar[bool] = False
     """Fit the head on frozen features before the first gradient step (LP-FT)."""
+
+    def wrap(self, backbone: nn.Module) -> None:
+        """Add modules to the backbone in place before training (LoRA)."""
+
+    def unwrap(self, backbone: nn.Module) -> None:
+        """Undo `wrap` in place after training, with what was learnt merged into the weights."""
 
     @abstractmethod
     def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:

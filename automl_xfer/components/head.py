@@ -15,6 +15,19 @@ class Head(Component):
 
     axis: ClassVar[str] = "head"
 
+    @property
+    def stages_read(self) -> int:
+        """How many of the backbone's last stages the head reads; 1: the pooled features alone.
+
+        More than one: features are those stages' channel means, each of unit mean square, side
+        by side, the last the pooled features.
+        """
+        return 1
+
+    def on_stages(self, widths: tuple[int, ...]) -> "Head":
+        """The head for features that are blocks of these widths; called if it reads several."""
+        return self
+
     @abstractmethod
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         """A fresh trainable module, (N, D) -> logits (N, K)."""

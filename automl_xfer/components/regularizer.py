@@ -17,9 +17,23 @@ class Regularizer(Component):
     axis: ClassVar[str] = "regularizer"
     requires: ClassVar[frozenset[str]] = frozenset({"trainable"})
 
-    def build(self, backbone: nn.Module, head: nn.Module) -> Callable[[Batch], Tensor] | None:
+    distils: ClassVar[bool] = False
+    """Batches carry a teacher's probabilities: those of the best frozen strategy so far.
+
+    The class then has a plain field `teacher: str = ""`; the search writes the teacher's strategy
+    into it, as JSON.
+    """
+
+    def build(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        labelled: Callable[[], tuple[Tensor, Tensor]],
+    ) -> Callable[[Batch], Tensor] | None:
         """A loss of a labelled batch, scalar and already weighted; called once a step.
 
-        Called before the first step: the place to snapshot starting weights. None: no term.
+        Called before the first step: the place to snapshot starting weights. `labelled()` gives
+        the starting features (N, D) and labels (N,) of the images to train on. A module among
+        the loss's attributes trains when the loss is an `nn.Module`. None: no term.
         """
         return None

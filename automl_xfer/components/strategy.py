@@ -13,18 +13,22 @@ from automl_xfer.components.freezing import FreezingPolicy
 from automl_xfer.components.head import Head
 from automl_xfer.components.optimization import Optimization
 from automl_xfer.components.regularizer import Regularizer
+from automl_xfer.components.sources import SourceSelection
 from automl_xfer.errors import ComponentError
 
 AXES: tuple[str, ...] = (
     "backbone",
     "freezing",
     "alignment",
+    "sources",
     "head",
     "augmentation",
     "regularizer",
     "optimization",
 )
 """The axes of a strategy in the order in which they are drawn."""
+
+_UNSAID = ("none", "closed-form", "all-sources")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Strategy:
     backbone: Backbone
     freezing: FreezingPolicy
     alignment: AlignmentMethod
+    sources: SourceSelection
     head: Head
     augmentation: AugmentationPolicy
     regularizer: Regularizer
@@ -56,7 +61,7 @@ class Strategy:
     def describe(self) -> str:
         """One line for people: the labels that are not `none`, joined by ` · `."""
         labels = [component.label for component in self.components().values()]
-        return " · ".join(label for label in labels if label not in ("none", "closed-form"))
+        return " · ".join(label for label in labels if label not in _UNSAID)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Axis -> component data."""

@@ -13,6 +13,27 @@ Probabilities = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class MixedPredictions:
+    """Predictions on mixtures of two target images' features: share * first + (1 - share) * second.
+
+    `first` and `second` are rows of the target predictions.
+    """
+
+    probabilities: Probabilities  # (M, K)
+    first: NDArray[np.int64]  # (M,)
+    second: NDArray[np.int64]  # (M,)
+    share: float  # above 0.5
+
+
+@dataclass(frozen=True)
+class PseudoTarget:
+    """One source held out as if it were the target: the strategy's predictions, and its labels."""
+
+    probabilities: Probabilities  # (N, K)
+    labels: NDArray[np.int64]  # (N,)
+
+
+@dataclass(frozen=True)
 class UnlabelledPredictions:
     """What a validator may look at when the target has no labels. No target label is in here."""
 
@@ -20,6 +41,8 @@ class UnlabelledPredictions:
     source: Probabilities  # (N_s, K) on held-out source images
     source_labels: NDArray[np.int64]  # (N_s,)
     pool: Probabilities  # (N_t, K) mean target prediction of all finished trials
+    mixed: MixedPredictions | None = None
+    pseudo_target: PseudoTarget | None = None  # with two sources or more
 
 
 @dataclass(frozen=True)
@@ -27,7 +50,9 @@ class Validator(Component):
     """Scores predictions without target labels; higher is better."""
 
     axis: ClassVar[str] = "validator"
+    weight: ClassVar[float] = 1.0
+    """Its share in the mean over the validators' ranks; 0: shown, and not counted."""
 
     @abstractmethod
     def score(self, predictions: UnlabelledPredictions) -> float:
-        """The score; comparable between the trials of one study only."""
+        """The score; comparable between the trials of one study only. NaN: nothing to say."""

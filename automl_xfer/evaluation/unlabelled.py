@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from automl_xfer.components import UnlabelledPredictions, Validator
+from automl_xfer.components import (
+    MixedPredictions,
+    PseudoTarget,
+    UnlabelledPredictions,
+    Validator,
+)
 
 SOURCE_TOLERANCE = 0.10
 """A candidate may lose this much held-out source accuracy against the best one."""
@@ -27,11 +32,14 @@ class Candidate:
     target: NDArray[np.float32]  # (N_t, K)
     source: NDArray[np.float32]  # (N_s, K)
     source_labels: NDArray[np.int64]  # (N_s,)
+    learnt_from: NDArray[np.bool_] | None = None  # (N_s,) False: of a source that it leaves out
+    mixed: MixedPredictions | None = None
+    pseudo_target: PseudoTarget | None = None
 
-    @property
-    def source_accuracy(self) -> float:
-        """Accuracy on held-out source images."""
-        return float(np.mean(self.source.argmax(1) == self.source_labels))
+    def source_accuracy(self, rows: NDArray[np.bool_] | None = None) -> float:
+        """Accuracy on held-out source images, of all or those where `rows` (N_s,) is true."""
+        right = self.source.argmax(1) == self.source_labels
+        return float(np.mean(right if rows is None else right[rows]))
 
 
 def collapsed(candidate: Candidate, reference: Candidate) -> bool:
@@ -42,9 +50,19 @@ def collapsed(candidate: Candidate, reference: Candidate) -> bool:
     return bool(np.any(ours < COLLAPSE_SHARE * theirs - 1))
 
 
-def passes_gates(candidate: Candidate, reference: Candidate, best_source: float) -> bool:
-    """Whether held-out source accuracy holds and no class collapsed against source-only."""
-    kept = candidate.source_accuracy >= best_source - SOURCE_TOLERANCE
+def passes_gates(
+    candidate: Candidate, reference: Candidate, candidates: Sequence[Candidate]
+) -> bool:
+    """Whether held-out source accuracy holds and no class collapsed against source-only.
+
+    Accuracy is compared with the best of `candidates` on the sources that the candidate learns
+    from: to leave out a harmful one is no fault.
+    """
+    rows = candidate.learnt_from
+    if rows is not None and not rows.any():
+        rows = None
+    best = max(each.source_accuracy(rows) for each in candidates)
+    kept = candidate.source_accuracy(rows) >= best - SOURCE_TOLERANCE
     return kept and not collapsed(candidate, reference)
 
 
@@ -57,13 +75,19 @@ def validator_scores(
     speaks = in_pool or [True] * len(candidates)
     pool = np.mean([c.target for c, voice in zip(candidates, speaks, strict=True) if voice], axis=0)
     return np.array(
-        [
-            [
-                validator.score(UnlabelledPredictions(c.target, c.source, c.source_labels, pool))
-                for validator in validators
-            ]
-            for c in candidates
-        ]
+        [[validator.score(seen_of(c, pool)) for validator in validators] for c in candidates]
+    )
+
+
+def seen_of(candidate: Candidate, pool: NDArray[np.float32]) -> UnlabelledPredictions:
+    """What a validator may look at of one candidate."""
+    return UnlabelledPredictions(
+        candidate.target,
+        candidate.source,
+        candidate.source_labels,
+        pool,
+        candidate.mixed,
+        candidate.pseudo_target,
     )
 
 
@@ -73,13 +97,16 @@ def mean_ranks(
     reference: Candidate,
     in_pool: Sequence[bool] | None = None,
 ) -> NDArray[np.float64]:
-    """(candidates,) mean rank share in 0..1 over the validators, 1 is best; -1 behind a gate.
+    """(candidates,) weighted mean rank share in 0..1 over the validators, 1 is best.
 
-    What is behind a gate has no voice in the pool, unless all are.
+    It is -1 behind a gate. What is behind a gate has no voice in the pool, unless all are. A
+    validator that has nothing to say of some candidate is not heard.
     """
-    best_source = max(candidate.source_accuracy for candidate in candidates)
-    open_gate = [passes_gates(c, reference, best_source) for c in candidates]
+    open_gate = [passes_gates(c, reference, candidates) for c in candidates]
     speaks = [a and b for a, b in zip(open_gate, in_pool or open_gate, strict=True)]
-    scores = validator_scores(candidates, validators, speaks if any(speaks) else None)
-    ranks = rankdata(scores, axis=0).mean(axis=1) / len(candidates)
+    counted = [validator for validator in validators if validator.weight > 0]
+    scores = validator_scores(candidates, counted, speaks if any(speaks) else None)
+    heard = np.isfinite(scores).all(axis=0)
+    weights = np.array([validator.weight for validator in counted])[heard]
+    ranks = rankdata(scores[:, heard], axis=0) @ weights / (weights.sum() * len(candidates))
     return np.where(open_gate, ranks, -1.0)

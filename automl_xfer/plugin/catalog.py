@@ -16,6 +16,8 @@ from automl_xfer.components import (
     Head,
     Optimization,
     Regularizer,
+    SourceSelection,
+    TransferabilityEstimator,
     Validator,
 )
 from automl_xfer.errors import CatalogChangedError, ComponentError, ConfigError, PluginError
@@ -26,10 +28,12 @@ _HOOKS: Mapping[str, tuple[str, type[Component]]] = {
     "backbone": ("register_backbones", Backbone),
     "freezing": ("register_freezing_policies", FreezingPolicy),
     "alignment": ("register_alignment_methods", AlignmentMethod),
+    "sources": ("register_sources", SourceSelection),
     "head": ("register_heads", Head),
     "augmentation": ("register_augmentation_policies", AugmentationPolicy),
     "regularizer": ("register_regularizers", Regularizer),
     "optimization": ("register_optimizations", Optimization),
+    "transferability": ("register_transferability_estimators", TransferabilityEstimator),
     "validator": ("register_validators", Validator),
 }
 _INITIALISATIONS = ("pretrained", "source", "random")
@@ -47,7 +51,10 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Axis -> name -> entry, names sorted; the axes are a strategy's and `validator`."""
+    """Axis -> name -> entry, names sorted.
+
+    The axes are a strategy's, `transferability` and `validator`.
+    """
 
     entries: Mapping[str, Mapping[str, CatalogEntry]]
 

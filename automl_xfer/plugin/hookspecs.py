@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         Head,
         Optimization,
         Regularizer,
+        SourceSelection,
         StrategySketch,
+        TransferabilityEstimator,
         Validator,
     )
     from automl_xfer.study.records import TrialRecord
@@ -46,6 +48,11 @@ def register_alignment_methods() -> Sequence[type[AlignmentMethod]]:  # type: ig
 
 
 @hookspec
+def register_sources() -> Sequence[type[SourceSelection]]:  # type: ignore[empty-body]
+    """Classes that say which source domains to learn from, and how much each counts."""
+
+
+@hookspec
 def register_augmentation_policies(  # type: ignore[empty-body]
 ) -> Sequence[type[AugmentationPolicy]]:
     """Classes that vary training images."""
@@ -64,6 +71,12 @@ def register_regularizers() -> Sequence[type[Regularizer]]:  # type: ignore[empt
 @hookspec
 def register_optimizations() -> Sequence[type[Optimization]]:  # type: ignore[empty-body]
     """Classes that make the gradient steps: optimizer, learning rates, length, class weights."""
+
+
+@hookspec
+def register_transferability_estimators(  # type: ignore[empty-body]
+) -> Sequence[type[TransferabilityEstimator]]:
+    """Classes that score a backbone by its frozen features, before anything trains."""
 
 
 @hookspec

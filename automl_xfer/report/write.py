@@ -17,6 +17,7 @@ from automl_xfer.report.headline import alignment_sentence, headline, is_winner
 from automl_xfer.report.health import data_health
 from automl_xfer.report.leaderboard import leaders
 from automl_xfer.report.reproduce import command_line, versions
+from automl_xfer.report.sources import source_row
 from automl_xfer.report.thumbnails import thumbnail
 from automl_xfer.report.wording import (
     ScoreWording,
@@ -111,6 +112,7 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
         "score_chart": score_chart(winner, baselines, wording) if winner and labelled else None,
         "baselines": [_baseline_row(b, winner, wording) for b in baselines],
         "test_baselines": [_test_row(b) for b in baselines if "test_gain" in b],
+        "sources": [source_row(source) for source in result.get("sources", [])],
         "timeline": timeline(trials, wording),
         "axes": axis_effects(trials),
         "leaders": leaders(trials, _LEADERS),

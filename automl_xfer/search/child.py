@@ -57,6 +57,8 @@ def run_in_child(
     `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
     dies or takes longer than `timeout` seconds, StopRequested when `should_stop` turns true.
     """
+    # A thread that waits busily takes the core from another process for which its own team waits.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the fork server starts
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     ours, theirs = context.Pipe()

@@ -4,8 +4,10 @@ from automl_xfer.components import AlignmentMethod, Strategy
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord, TrialState
-from automl_xfer.transfer.closed_form import domains_used, reads_unlabelled
+from automl_xfer.transfer.adapting import adapts_model
+from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.finishing import adapts_backbone, finish_key
+from automl_xfer.transfer.head_fit import domains_used
 
 _STEP = 3.0
 """A training step costs about three forward passes of its images."""
@@ -20,18 +22,35 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     speed = sum(each for each in speeds if each is not None)
     if None in speeds:
         return 0.0
+    adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
-        return 0.0 if _has_features(session, strategy) else speed * _images_read(session, strategy)
+        reading = 0 if _has_features(session, strategy) else _images_read(session, strategy)
+        return adapting + speed * reading
     data = session.prepared.data
     parts = training_parts(data)
     use_source, use_target = domains_used(strategy.alignment, parts)
     per_step = int(use_source) + int(use_target)
     if type(strategy.alignment).build is not AlignmentMethod.build and parts.source is not None:
-        per_step += 1  # the unlabelled target batch of an alignment loss
+        views = 2 if strategy.alignment.two_views else 1
+        per_step += views  # the unlabelled target batch of an alignment loss
     images = sum(len(train) for train, _ in session.plan.folds)
     if not use_target and parts.target is not None and parts.source is not None:
         images = len(session.plan.folds) * len(parts.source)  # an epoch passes over the source
-    return _STEP * speed * images * per_step * strategy.optimization.epochs
+    return adapting + _STEP * speed * images * per_step * strategy.optimization.epochs
+
+
+def _images_adapting(session: Session, strategy: Strategy) -> float:
+    """Forward passes that changing the fitted model on the target costs, over all folds.
+
+    A pass with gradient for each of the method's `epochs`, one for its own labels and statistics,
+    and one to predict.
+    """
+    if not adapts_model(strategy.alignment):
+        return 0.0
+    data = session.prepared.data
+    images = len(data.target or ()) + len(data.unlabelled or ())
+    epochs = getattr(strategy.alignment, "epochs", 1)
+    return len(session.plan.folds) * images * ((_STEP + 1) * epochs + 1)
 
 
 def _images_read(session: Session, strategy: Strategy) -> int:
@@ -55,14 +74,19 @@ def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
 
 def _has_features(session: Session, strategy: Strategy) -> bool:
     """Whether a trial read these features: the same backbone, adapted the same way."""
-    done = (
-        Strategy.from_dict(record.strategy, session.catalog.classes).alignment
+    done = [
+        Strategy.from_dict(record.strategy, session.catalog.classes)
         for record in session.store.trials(session.name)
         if record.state in (TrialState.COMPLETE, TrialState.PRUNED)
         and record.strategy["backbone"] == strategy.backbone.to_dict()
-    )
+    ]
     finish, sets = finish_key(strategy.alignment), _sets_read(session, strategy.alignment)
-    return any(finish_key(each) == finish and _sets_read(session, each) >= sets for each in done)
+    return any(
+        finish_key(each.alignment) == finish
+        and each.head.stages_read == strategy.head.stages_read
+        and _sets_read(session, each.alignment) >= sets
+        for each in done
+    )
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:

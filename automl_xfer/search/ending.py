@@ -20,6 +20,7 @@ from automl_xfer.search.finalists import Finalist, finalists_of_search, run_fina
 from automl_xfer.search.judging import source_only
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
+from automl_xfer.search.source_results import source_notes
 from automl_xfer.search.winner import (
     Winner,
     agreement_with_source_only,
@@ -144,6 +145,8 @@ def _result(session: Session, winner: Winner) -> StudyResult:
         classes=list(session.prepared.data.classes),
         notes=list(session.notes),
     )
+    result["sources"] = list(winner.sources)
+    result["notes"] += source_notes(winner.sources)
     if len(winner.members) > 1:
         result["notes"].append(_ensemble_cost(winner))
     if session.has_target_labels:

@@ -24,8 +24,11 @@ from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
+from automl_xfer.search.source_results import source_results
+from automl_xfer.search.source_use import use_sources
+from automl_xfer.search.teacher import teacher_of
 from automl_xfer.search.winner import Winner
-from automl_xfer.study.records import StudyResult
+from automl_xfer.study.records import SourceResult, StudyResult
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
@@ -50,13 +53,19 @@ class FinalFitRequest:
     directory: Path
 
 
-def fit_member(request: FinalFitRequest, channel: Channel) -> float:
-    """Train on every labelled row and save the weights; the seconds it took."""
-    strategy = Strategy.from_dict(request.strategy, request.plugins.load()[1].classes)
+def fit_member(request: FinalFitRequest, channel: Channel) -> list[SourceResult]:
+    """Train on every labelled row and save the weights; what it learnt from each source."""
+    classes = request.plugins.load()[1].classes
+    strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
-    fitted = fit(strategy, training_parts(request.data), context)
+    parts, uses = use_sources(
+        strategy, training_parts(request.data), request.data.source_names, context
+    )
+    fitted = fit(strategy, parts, context, teacher=teacher_of(strategy, classes))
     save_member(fitted.model, request.directory)
-    return fitted.seconds
+    if request.data.source is None:
+        return []
+    return source_results(request.data, fitted, uses, strategy, context)
 
 
 def fit_members(
@@ -72,6 +81,7 @@ def fit_members(
     """
     members = sorted(winner.members, key=lambda member: -member[1])
     fitted: list[tuple[Finalist, float]] = []
+    sources: list[SourceResult] = []
     for finalist, weight in members:
         request = FinalFitRequest(
             strategy=finalist.trial.strategy,
@@ -84,7 +94,7 @@ def fit_members(
         )
         timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
         try:
-            run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
+            found = run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
         except ChildFailure as failure:
             if not fitted:
                 raise
@@ -92,9 +102,10 @@ def fit_members(
                 f"{finalist.trial.description} is not in the ensemble: {failure}", warning=True
             )
             break
+        sources = found if not fitted else sources
         fitted.append((finalist, weight))
     total = sum(weight for _, weight in fitted)
-    return Winner(tuple((finalist, weight / total) for finalist, weight in fitted))
+    return Winner(tuple((finalist, weight / total) for finalist, weight in fitted), tuple(sources))
 
 
 @contextmanager

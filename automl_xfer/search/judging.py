@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from automl_xfer.components import MixedPredictions, PseudoTarget
 from automl_xfer.errors import StudyError
-from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gates, validator_scores
+from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gates, seen_of
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
@@ -23,6 +24,9 @@ class Predictions:
     rows: NDArray[np.int64]  # (N,) rows of the labelled set (target, or source without labels)
     probabilities: NDArray[np.float32]  # (N, K)
     unlabelled: NDArray[np.float32] | None = None  # (N_t, K)
+    learnt_from: NDArray[np.bool_] | None = None  # (N,) whether the row's source was learnt from
+    mixed: MixedPredictions | None = None
+    pseudo_target: PseudoTarget | None = None
 
 
 def read_predictions(session: Session, record: TrialRecord) -> Predictions:
@@ -35,8 +39,20 @@ def read_predictions(session: Session, record: TrialRecord) -> Predictions:
             "searches one study needs the same --studies-dir; or begin another with --study"
         )
     with np.load(path, allow_pickle=False) as arrays:
-        unlabelled = arrays.get("unlabelled", None)
-        return Predictions(arrays["rows"], arrays["probabilities"], unlabelled)
+        mixed = pseudo = None
+        if "mixed" in arrays:
+            share = float(arrays["mixed_share"])
+            mixed = MixedPredictions(arrays["mixed"], *arrays["mixed_pairs"], share)
+        if "pseudo" in arrays:
+            pseudo = PseudoTarget(arrays["pseudo"], arrays["pseudo_labels"])
+        return Predictions(
+            arrays["rows"],
+            arrays["probabilities"],
+            arrays.get("unlabelled"),
+            arrays.get("learnt_from"),
+            mixed,
+            pseudo,
+        )
 
 
 def best_trial(session: Session) -> TrialRecord | None:
@@ -85,7 +101,12 @@ def candidate(session: Session, record: TrialRecord) -> Candidate:
     predictions = read_predictions(session, record)
     assert predictions.unlabelled is not None
     return Candidate(
-        predictions.unlabelled, predictions.probabilities, source.labels[predictions.rows]
+        predictions.unlabelled,
+        predictions.probabilities,
+        source.labels[predictions.rows],
+        predictions.learnt_from,
+        predictions.mixed,
+        predictions.pseudo_target,
     )
 
 
@@ -104,7 +125,20 @@ def unlabelled_score(session: Session, record: TrialRecord) -> float:
     finished = [*session.complete_trials(), record]
     candidates = [candidate(session, each) for each in finished]
     reference = candidate(session, source_only(finished) or finished[0])
-    best_source = max(each.source_accuracy for each in candidates)
-    scores = validator_scores(candidates, session.validators, in_pool(finished))[-1]
-    gate = 0.0 if passes_gates(candidates[-1], reference, best_source) else 1.0
-    return float(scores.mean()) - gate
+    pool = np.mean([c.target for c, v in zip(candidates, in_pool(finished), strict=True) if v], 0)
+    seen = seen_of(candidates[-1], pool)
+    counted = [validator for validator in session.validators if validator.weight > 0]
+    scores = np.array([validator.score(seen) for validator in counted])
+    heard = np.isfinite(scores)
+    weights = np.array([validator.weight for validator in counted])[heard]
+    gate = 0.0 if passes_gates(candidates[-1], reference, candidates) else 1.0
+    return float(scores[heard] @ weights / weights.sum()) - gate
+
+
+def uncounted_scores(session: Session, record: TrialRecord) -> dict[str, float]:
+    """What the validators say that are shown beside the others and not counted."""
+    own = candidate(session, record)
+    seen = seen_of(own, own.target)
+    uncounted = [validator for validator in session.validators if validator.weight == 0]
+    scores = {validator.name: validator.score(seen) for validator in uncounted}
+    return {name: value for name, value in scores.items() if np.isfinite(value)}

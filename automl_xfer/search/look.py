@@ -8,20 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from automl_xfer.components import Backbone, StagedModel
+from automl_xfer.components import Backbone, StagedModel, TransferabilityEstimator
 from automl_xfer.data.image_set import ImageSet
+from automl_xfer.plugin.catalog import Catalog
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
 from automl_xfer.search.plan import Plan, fold_parts
+from automl_xfer.space.facts import objections
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache, extract
 from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, StudyData
 from automl_xfer.transfer.pretrain import starting_backbone
 
-_SAMPLE = 600
-"""So many labelled images are enough to rank the backbones."""
+_LABELLED, _UNLABELLED = 500, 300
+"""So many images are enough to rank the backbones."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class LookRequest:
     device: str
     cache_directory: Path
     plugins: PluginSource
+    facts: frozenset[str]  # about the data
 
 
 @dataclass(frozen=True)
@@ -41,20 +45,19 @@ class BackboneLook:
     """What a first look found; `seconds_per_image` is a forward pass."""
 
     label: str
-    neighbour_accuracy: float
+    estimates: dict[str, float]  # transferability estimator -> score
     seconds_per_image: float
 
 
 def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
-    """Leave-one-out 1-nearest-neighbour accuracy of the features, and their speed.
+    """Transferability estimates of the features, and their speed.
 
     A backbone that is to be trained on the source is trained here, once for all trials.
 
-    Labelled target images are scored, or source images where the target has no labels. Raises
-    BackboneUnavailableError when the weights cannot be had.
+    Labelled target images are read, or source images and unlabelled target ones where the target
+    has no labels. Raises BackboneUnavailableError when the weights cannot be had.
     """
-    cache = FeatureCache(request.cache_directory)
-    context = FitContext(request.device, 0, cache)
+    context = FitContext(request.device, 0, FeatureCache(request.cache_directory))
     catalog = request.plugins.load()[1]
     candidate = catalog.get("backbone", request.backbone["name"]).from_dict(request.backbone)
     assert isinstance(candidate, Backbone)
@@ -64,13 +67,38 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None
     seconds = seconds_per_image(backbone, labelled, context.device)
-    if len(labelled) > _SAMPLE:
-        rows = np.sort(np.random.default_rng(0).permutation(len(labelled))[:_SAMPLE])
-        features = extract(backbone, Part.whole(labelled).take(rows), context.device)
-        labels = labelled.labels[rows]
-        return BackboneLook(candidate.label, neighbour_accuracy(features, labels), seconds)
-    features = cache.features(backbone, labelled, context.device)
-    return BackboneLook(candidate.label, neighbour_accuracy(features, labelled.labels), seconds)
+    features, rows = _features(backbone, labelled, context, _LABELLED)
+    target = features[:0]
+    if data.target is None and data.unlabelled is not None:
+        target, _ = _features(backbone, data.unlabelled, context, _UNLABELLED)
+    labels = torch.from_numpy(labelled.labels[rows])
+    estimates = {
+        estimator.name: estimator.estimate(features, labels, target)
+        for estimator in _estimators(catalog, request.facts)
+    }
+    return BackboneLook(candidate.label, estimates, seconds)
+
+
+def _estimators(catalog: Catalog, facts: frozenset[str]) -> list[TransferabilityEstimator]:
+    made = [kind() for kind in catalog.classes["transferability"].values()]
+    return [
+        each
+        for each in made
+        if isinstance(each, TransferabilityEstimator) and not objections(each, facts)
+    ]
+
+
+def _features(
+    backbone: StagedModel, images: ImageSet, context: FitContext, most: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Features (N, D) of at most so many images, and their rows; those of a small set are kept."""
+    if len(images) <= most:
+        rows = np.arange(len(images))
+        found = context.cache.features(backbone, images, context.device)
+    else:
+        rows = np.sort(np.random.default_rng(0).permutation(len(images))[:most])
+        found = extract(backbone, Part.whole(images).take(rows), context.device)
+    return torch.from_numpy(np.asarray(found, np.float32)), rows
 
 
 @torch.no_grad()
@@ -85,13 +113,3 @@ def seconds_per_image(backbone: StagedModel, images: ImageSet, device: str) -> f
         model(model.normalise(pixels)).sum().item()  # waits for the device
         seconds.append((perf_counter() - started) / len(part))
     return min(seconds)
-
-
-def neighbour_accuracy(features: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
-    """Leave-one-out accuracy of the nearest neighbour by cosine: (N, D), (N,)."""
-    unit = np.asarray(features, np.float32)
-    unit = unit - unit.mean(0)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True) + 1e-8
-    similarity = unit @ unit.T
-    np.fill_diagonal(similarity, -np.inf)
-    return float(np.mean(labels[similarity.argmax(1)] == labels))

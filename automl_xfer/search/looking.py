@@ -1,5 +1,8 @@
 """Looking: every backbone in a child process once, before the search; who is left, in order."""
 
+import numpy as np
+from scipy.stats import rankdata
+
 from automl_xfer.components import Backbone
 from automl_xfer.errors import BackboneUnavailableError, ConfigError
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
@@ -34,7 +37,7 @@ def look_at_backbones(session: Session) -> None:
     for reason, labels in missing.items():
         for label in labels:
             _without_backbone(session, label, reason)
-    session.backbone_order = _order(session, {k.label: k.neighbour_accuracy for k in looks})
+    session.backbone_order = _order(session, mean_ranks(looks))
     session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
     _time_untrained(session)
 
@@ -47,12 +50,23 @@ def _look(session: Session, backbone: Backbone) -> BackboneLook:
         device=session.device,
         cache_directory=session.cache_directory,
         plugins=session.plugins,
+        facts=session.space.facts,
     )
     timeout = session.deadline.left(SEARCH_SHARE / 2)
     look: BackboneLook = run_in_child(
         look_at_backbone, request, timeout=timeout, should_stop=session.should_stop
     )
     return look
+
+
+def mean_ranks(looks: list[BackboneLook]) -> dict[str, float]:
+    """Label -> mean rank over the transferability estimators; higher is better."""
+    if not looks:
+        return {}
+    table = np.array([list(look.estimates.values()) for look in looks])
+    heard = np.isfinite(table).all(axis=0)
+    ranks = rankdata(table[:, heard], axis=0).mean(axis=1) if heard.any() else np.zeros(len(looks))
+    return {look.label: float(rank) for look, rank in zip(looks, ranks, strict=True)}
 
 
 def _counted(labels: list[str]) -> str:

@@ -18,11 +18,17 @@ from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.deadline import SEARCH_SHARE
 from automl_xfer.search.events import TrialFinished, TrialStarted
-from automl_xfer.search.judging import best_trial, read_predictions, unlabelled_score
+from automl_xfer.search.judging import (
+    best_trial,
+    read_predictions,
+    uncounted_scores,
+    unlabelled_score,
+)
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
 from automl_xfer.search.session import Session
+from automl_xfer.search.teacher import with_teacher, without_teacher
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
 from automl_xfer.space.choosing import name_of
@@ -48,7 +54,10 @@ class TrialFailedError(AutomlXferError):
 
 def objective(session: Session, trial: optuna.Trial) -> float:
     """Draw, run and record one strategy; what Optuna optimises."""
-    strategy = session.space.suggest(trial)
+    strategy = with_teacher(session, session.space.suggest(trial))
+    if strategy is None:  # nobody is there yet to learn from
+        session.draws_skipped += 1
+        raise optuna.TrialPruned
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     if (
         not _is_what_was_queued(session, trial, strategy)
@@ -93,7 +102,7 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
         return True
     if queued in tried(session):
         return False
-    if queued != strategy.to_json():
+    if queued != without_teacher(strategy).to_json():
         made = Strategy.from_dict(json.loads(queued), session.catalog.classes)
         if session.space.is_admissible(made):
             kept = {key: trial.user_attrs.get(key) for key in ("role", "baseline")}
@@ -259,7 +268,8 @@ def _finished(
     if session.has_target_labels:
         return record
     try:
-        return replace(record, score=unlabelled_score(session, record))
+        metrics = {**record.metrics, **uncounted_scores(session, record)}
+        return replace(record, score=unlabelled_score(session, record), metrics=metrics)
     except Exception as error:  # a plugin's validator costs this trial, not the search
         raise ChildFailure(
             FailureKind.PLUGIN_ERROR, f"a validator failed: {error}", traceback.format_exc()

@@ -58,8 +58,8 @@ def fold_parts(data: StudyData, plan: Plan) -> Iterator[tuple[TrainingParts, Par
     """(what a fold trains on, the labelled images it is scored on), fold by fold."""
     for train, held_out in plan.folds:
         if data.target is None:
-            assert data.source is not None
-            source = Part.whole(data.source)
+            source = data.source_part
+            assert source is not None
             yield training_parts(data, source_rows=train), source.take(held_out)
         else:
             target = Part.whole(data.target)
@@ -72,7 +72,7 @@ def training_parts(
     source_rows: NDArray[np.int64] | None = None,
 ) -> TrainingParts:
     """Training parts with these rows of target and source; None: all rows."""
-    target = source = None
+    target = None
     unlabelled: list[Part] = []
     if data.target is not None:
         target = Part.whole(data.target)
@@ -80,7 +80,7 @@ def training_parts(
         unlabelled.append(target.without_labels())
     if data.unlabelled is not None:
         unlabelled.append(Part.whole(data.unlabelled).without_labels())
-    if data.source is not None:
-        source = Part.whole(data.source)
-        source = source if source_rows is None else source.take(source_rows)
+    source = data.source_part
+    if source is not None and source_rows is not None:
+        source = source.take(source_rows)
     return TrainingParts(data.num_classes, target, source, tuple(unlabelled))

@@ -12,6 +12,7 @@ from automl_xfer.components.base import IntRange
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.session import Session
+from automl_xfer.search.teacher import without_teacher
 from automl_xfer.study.records import FailureKind, Role, TrialRecord
 
 _BASELINE_SHARE = 0.08
@@ -34,6 +35,7 @@ def enqueue_start(session: Session) -> None:
 
 def enqueue(session: Session, strategy: Strategy, attributes: dict[str, Any]) -> None:
     """Put one strategy in Optuna's queue; it travels along, to be told from another draw."""
+    strategy = without_teacher(strategy)
     session.optuna_study.enqueue_trial(
         session.space.parameters_of(strategy),
         user_attrs={**attributes, QUEUED: strategy.to_json()},

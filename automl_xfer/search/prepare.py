@@ -92,10 +92,19 @@ def _decode(
         target=load(target, manifest.classes),
         unlabelled=load(manifest.select("unlabelled"), None),
         source=load(manifest.select("source"), manifest.classes),
+        source_names=manifest.sources,
+        source_domains=_domains(manifest),
         groups=health.group_ids([sample.path for sample in target]) if target else None,
     )
     validation = np.flatnonzero([sample.split == "val" for sample in target])
     return PreparedData(manifest, health, data, validation, target, scanned.test)
+
+
+def _domains(manifest: Manifest) -> NDArray[np.int64] | None:
+    """Row by row of the source images, which source they are of."""
+    number = {name: place for place, name in enumerate(manifest.sources)}
+    rows = [number[sample.domain] for sample in manifest.select("source")]
+    return np.array(rows, np.int64) if rows else None
 
 
 def _labels(

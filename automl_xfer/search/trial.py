@@ -16,10 +16,13 @@ from automl_xfer.evaluation.metrics import all_scores, mean_log_loss, score
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
 from automl_xfer.search.plan import Plan, fold_parts
-from automl_xfer.transfer.closed_form import MIRROR_LIMIT
+from automl_xfer.search.source_use import SourceUse, use_sources
+from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.unlabelled_outputs import mixed_predictions, pseudo_target
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.fit import FittedStrategy, fit
+from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.gradient import EpochCallback, NonFiniteLossError
 from automl_xfer.transfer.model import TransferModel, predict_probabilities
 from automl_xfer.transfer.parts import Part, StudyData, TrainingParts
@@ -65,9 +68,10 @@ class TrialOutcome:
 def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     """Train on every fold; ask the parent after each whether to go on."""
     started = perf_counter()
-    strategy = Strategy.from_dict(request.strategy, request.plugins.load()[1].classes)
+    classes = request.plugins.load()[1].classes
+    strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
-    run = _Run(request, strategy, context, channel)
+    run = _Run(request, strategy, teacher_of(strategy, classes), context, channel)
     with suppress(_PrunedError):
         for parts, held_out in fold_parts(request.data, request.plan):
             run.fold(parts, held_out)
@@ -87,29 +91,63 @@ class _Run:
     """Collects predictions and scores over the folds of one trial."""
 
     def __init__(
-        self, request: TrialRequest, strategy: Strategy, context: FitContext, channel: Channel
+        self,
+        request: TrialRequest,
+        strategy: Strategy,
+        teacher: Strategy | None,
+        context: FitContext,
+        channel: Channel,
     ) -> None:
-        self.request, self.strategy = request, strategy
+        self.request, self.strategy, self.teacher = request, strategy, teacher
         self.context, self.channel = context, channel
         self.pruned = True  # until the last fold is done
         self.scores: list[float] = []
         self.timings = {"fit": 0.0, "predict": 0.0}
         self.folds: dict[int, tuple[Part, NDArray[np.float32]]] = {}  # fold -> last predictions
-        self.unlabelled: NDArray[np.float32] | None = None
+        self.outputs: dict[str, NDArray[Any]] = {}  # what validators read, beside held-out rows
 
     def fold(self, parts: TrainingParts, held_out: Part) -> None:
         """Train and score one fold. Raises _PrunedError if the parent wants to stop."""
         fold = len(self.folds)
-        fitted = fit(self.strategy, parts, self.context, self._epoch_callback(held_out))
-        self.timings["fit"] += fitted.seconds
+        started = perf_counter()
+        names = self.request.data.source_names
+        narrowed, uses = use_sources(self.strategy, parts, names, self.context)
+        callback = self._epoch_callback(held_out)
+        fitted = fit(self.strategy, narrowed, self.context, callback, self.teacher)
+        self.timings["fit"] += perf_counter() - started
         started = perf_counter()
         without_labels = self.request.data.target is None
         probabilities = fitted.predict(held_out, from_source=without_labels)
-        if without_labels and self.request.data.unlabelled is not None:
-            self.unlabelled = fitted.predict(Part.whole(self.request.data.unlabelled))
+        if without_labels:
+            self._keep_outputs(fitted, parts, held_out, uses)
         self.timings["predict"] += perf_counter() - started
         is_last = fold == len(self.request.plan.folds) - 1
         self._report(fold, held_out, probabilities, whole=True, is_last=is_last)
+
+    def _keep_outputs(
+        self,
+        fitted: FittedStrategy,
+        parts: TrainingParts,
+        held_out: Part,
+        uses: tuple[SourceUse, ...],
+    ) -> None:
+        """What choosing without target labels reads: no target label is in it."""
+        (target,) = parts.unlabelled
+        mixed = mixed_predictions(fitted, target)
+        self.outputs = {
+            "unlabelled": fitted.predict(target),
+            "mixed": mixed.probabilities,
+            "mixed_pairs": np.stack([mixed.first, mixed.second]),
+            "mixed_share": np.array(mixed.share),
+        }
+        if uses and held_out.domains is not None:
+            learnt = np.array([use.weight > 0 for use in uses])
+            self.outputs["learnt_from"] = learnt[held_out.domains[held_out.indices]]
+        names = self.request.data.source_names
+        pseudo = pseudo_target(self.strategy, parts, names, self.context, self.teacher)
+        if pseudo is not None:
+            self.outputs["pseudo"] = pseudo.probabilities
+            self.outputs["pseudo_labels"] = pseudo.labels
 
     def _epoch_callback(self, held_out: Part) -> EpochCallback | None:
         """With one fold only, report after every fifth of the epochs in place of the folds."""
@@ -158,9 +196,8 @@ class _Run:
         arrays: dict[str, NDArray[Any]] = {
             "rows": np.concatenate([part.indices for part in parts]),
             "probabilities": probabilities,
+            **self.outputs,
         }
-        if self.unlabelled is not None:
-            arrays["unlabelled"] = self.unlabelled
         temporary = path.with_suffix(".part.npz")
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
         temporary.replace(path)

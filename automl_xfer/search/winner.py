@@ -12,16 +12,26 @@ from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.judging import candidate, read_predictions, source_only
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import BaselineResult, Role, TrialRecord, WinnerResult
+from automl_xfer.study.records import (
+    BaselineResult,
+    Role,
+    SourceResult,
+    TrialRecord,
+    WinnerResult,
+)
 
 _ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class Winner:
-    """Finalists with their weights; a single winner is an ensemble of one."""
+    """Finalists with their weights; a single winner is an ensemble of one.
+
+    `sources` are what the heaviest member learnt from, once it is fitted.
+    """
 
     members: tuple[tuple[Finalist, float], ...]
+    sources: tuple[SourceResult, ...] = ()
 
     @property
     def description(self) -> str:

@@ -105,7 +105,7 @@ class Space:
                 return f"{axis} {name!r} is not in this study; {suggestion(name, candidates)}"
             if against := objections(candidates[name], facts):
                 return f"{axis} {name!r} cannot be used: it {' and '.join(against)}"
-            facts |= provided_by(candidates[name])
+            facts |= provided_by(candidates[name], facts)
         return self._undrawn(strategy)
 
     def without(self, axis: str, name: str) -> "Space":
@@ -128,7 +128,7 @@ class Space:
             self._admissible[axis, facts] = {
                 name: candidate
                 for name, candidate in self._open(axis, facts).items()
-                if self._goes_on(axis, facts | provided_by(candidate))
+                if self._goes_on(axis, facts | provided_by(candidate, facts))
             }
         return self._admissible[axis, facts]
 
@@ -149,7 +149,7 @@ class Space:
         for axis in AXES:
             admissible = self.admissible(axis, facts)
             candidate = admissible[chooser.choose(axis, admissible)]
-            facts |= provided_by(candidate)
+            facts |= provided_by(candidate, facts)
             made[axis] = _make(axis, candidate, chooser)
         return Strategy(**cast(dict[str, Any], made))
 
@@ -196,7 +196,7 @@ class Space:
         for axis in AXES:
             yield axis, before
             before = {
-                facts | provided_by(candidate)
+                facts | provided_by(candidate, facts)
                 for facts in before
                 for candidate in choose(axis, facts).values()
             }

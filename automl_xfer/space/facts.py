@@ -4,12 +4,15 @@ A component's `requires` and `excludes` are held against the facts about the dat
 components chosen before it. A plugin may add words of its own with `provides`.
 """
 
-from automl_xfer.components import Backbone, Component
+from automl_xfer.components import AlignmentMethod, Backbone, Component
 from automl_xfer.data.manifest import Manifest
+
+FEW_CLASSES = 16
 
 FACTS: dict[str, str] = {
     "source": "the study has at least one labelled source domain",
     "two_sources": "the study has at least two source domains",
+    "few_classes": f"there are at most {FEW_CLASSES} classes, no more than in the smallest batch",
     "unlabelled": "the target has images without a label",
     "target_labels": "the target has labelled images",
     "no_target_labels": "no target image has a label",
@@ -19,9 +22,14 @@ FACTS: dict[str, str] = {
     "batch_norm": "the backbone has batch normalisation",
     "fused": "the backbone is several side by side",
     "stages": "the backbone is cut into more than one stage",
+    "classifier": "the backbone can bring the classifier of its pretraining",
     "frozen": "no backbone parameter ever trains",
     "trainable": "some backbone parameter trains, by gradient steps",
     "fitted_head": "the head is fitted on features before any gradient step",
+    "mixed_images": "training images are mixtures of two",
+    "two_views": "the alignment method looks at each target image twice",
+    "stage_features": "the head reads several stages of the backbone",
+    "source_unread": "the target's labels are all that trains the head",
 }
 """Every fact of the first-party components and what it says."""
 
@@ -29,16 +37,21 @@ FACTS: dict[str, str] = {
 def data_facts(manifest: Manifest) -> frozenset[str]:
     """What holds for the data of a study."""
     several = {"two_sources"} if len(manifest.sources) > 1 else set()
-    return manifest.facts() | several
+    few = {"few_classes"} if len(manifest.classes) <= FEW_CLASSES else set()
+    return manifest.facts() | several | few
 
 
-def provided_by(chosen: Component | type[Component]) -> frozenset[str]:
-    """What a chosen component adds for the axes drawn after it.
+def provided_by(chosen: Component | type[Component], facts: frozenset[str]) -> frozenset[str]:
+    """What a component chosen where `facts` hold adds for the axes drawn after it.
 
     A backbone is a candidate, an instance with facts of its own; other components are classes.
     """
-    own = chosen.facts() if isinstance(chosen, Backbone) else frozenset()
-    return chosen.provides | own
+    if isinstance(chosen, Backbone):
+        return chosen.provides | chosen.facts()
+    alignment = isinstance(chosen, type) and issubclass(chosen, AlignmentMethod)
+    if alignment and "source" not in chosen.trains_on and "target_labels" in facts:
+        return chosen.provides | {"source_unread"}
+    return chosen.provides
 
 
 def objections(chosen: Component | type[Component], facts: frozenset[str]) -> tuple[str, ...]:

@@ -115,6 +115,23 @@ class Mistake(TypedDict):
     confidence: float
 
 
+class SourceResult(TypedDict):
+    """One source beside the target, on features of the winner's backbone.
+
+    `weight`: how much one of its images counts in the winner, mean 1 over all source images; 0:
+    left out. Distances are given before and after the alignment.
+    """
+
+    name: str
+    images: int
+    weight: float
+    consistency: float  # leave-one-out nearest-neighbour accuracy within the source
+    agreement: float | None  # with the target's labels, or without any, with another source's
+    before: dict[str, float | None]  # proxy_a, frechet, mmd
+    after: dict[str, float | None]
+    prior_difference: float | None  # total variation between class shares; needs target labels
+
+
 class StudyResult(TypedDict, total=False):
     """What the end of a study found."""
 
@@ -127,6 +144,7 @@ class StudyResult(TypedDict, total=False):
     confusion: list[list[int]]  # rows: true class, columns: predicted
     confusion_from: str  # "out-of-fold predictions" or "test split"
     mistakes: list[Mistake]
+    sources: list[SourceResult]
     notes: list[str]  # plain sentences: what alignment did, what was left out, what fell short
     seconds: dict[str, float]  # by phase
     bundle: str

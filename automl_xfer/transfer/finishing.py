@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from automl_xfer import __version__
-from automl_xfer.components import AlignmentMethod, StagedModel
+from automl_xfer.components import AlignmentMethod, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import to_tensor, weights_key
 from automl_xfer.transfer.parts import Part
@@ -38,6 +38,8 @@ def finish_backbone(
     What it changed is cached: every fold and trial that starts from the same weights and images
     changes them the same way.
     """
+    if isinstance(backbone, StageFeatures):
+        backbone = backbone.plain()  # the same modules: what is cached serves both readings
     total = sum(len(part) for part in images)
     if not adapts_backbone(alignment) or total == 0:
         return

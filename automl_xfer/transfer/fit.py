@@ -1,17 +1,22 @@
 """fit: train one strategy on given parts; the same code for a trial's fold and the final model."""
 
+import copy
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from automl_xfer.components import StagedModel, Strategy
-from automl_xfer.transfer.closed_form import MIRROR_LIMIT, ClosedForm, fit_closed_form
+from automl_xfer.transfer.adapting import adapt_model, adapts_model
+from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.feature_cache import extract
 from automl_xfer.transfer.finishing import finish_backbone
-from automl_xfer.transfer.gradient import EpochCallback, train
+from automl_xfer.transfer.frozen_features import MIRROR_LIMIT, read_stages
+from automl_xfer.transfer.gradient import EpochCallback, Teacher, train
 from automl_xfer.transfer.model import TransferModel, predict_probabilities
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.pretrain import starting_backbone
@@ -19,12 +24,16 @@ from automl_xfer.transfer.pretrain import starting_backbone
 
 @dataclass
 class FittedStrategy:
-    """A trained model, and a way to predict that uses cached features where they hold."""
+    """A trained model, and a way to predict that uses cached features where they hold.
+
+    `source_model` is the model before it was adapted to the target, where it was.
+    """
 
     model: TransferModel
     device: str
     seconds: float = 0.0
     closed_form: ClosedForm | None = None  # set while the features are cached ones
+    source_model: TransferModel | None = None
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
@@ -34,10 +43,11 @@ class FittedStrategy:
         `from_source` says that the images are the source's, which a closed-form alignment maps
         differently, and which the head before its refinement on the target is made for.
         """
-        fitted = self.closed_form
-        if fitted is None:
+        fitted, adapted = self.closed_form, self.source_model is not None
+        if fitted is None or (adapted and not from_source):
+            model = self.source_model if from_source and self.source_model else self.model
             mirror = len(part.image_set) <= MIRROR_LIMIT
-            return predict_probabilities(self.model, part, self.device, flip=mirror)
+            return predict_probabilities(model, part, self.device, flip=mirror)
         reader, head = (
             (fitted.source, fitted.source_head)
             if from_source
@@ -47,30 +57,63 @@ class FittedStrategy:
         mean: NDArray[np.float32] = torch.stack(rows).mean(0).numpy()
         return mean
 
+    @torch.no_grad()
+    def features(self, part: Part, *, from_source: bool = False) -> Tensor:
+        """(N, D') features of a part as the head takes them, on the CPU."""
+        if self.closed_form is not None and (from_source or self.source_model is None):
+            fitted = self.closed_form
+            return (fitted.source if from_source else fitted.target).read(part)
+        model = self.source_model if from_source and self.source_model else self.model
+        found = torch.from_numpy(extract(model.backbone, part, self.device)).float()
+        mapped: Tensor = model.feature_map(found.to(self.device)).cpu()
+        return mapped
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> NDArray[np.float32]:
+        """Class probabilities (N, K) of target features (N, D')."""
+        logits = self.model.head(features.to(self.device))
+        probabilities: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
+        return probabilities
+
 
 def fit(
     strategy: Strategy,
     parts: TrainingParts,
     context: FitContext,
     on_epoch: EpochCallback | None = None,
+    teacher: Strategy | None = None,
 ) -> FittedStrategy:
     """Train `strategy` on `parts`. Deterministic on the CPU for a given seed.
 
-    `on_epoch(epoch, model)` is called after each epoch of gradient training. Raises
-    NonFiniteLossError when the loss stops being finite.
+    `on_epoch(epoch, model)` is called after each epoch of gradient training. A frozen `teacher`
+    is fitted on the same parts for a regularizer that distils. Raises NonFiniteLossError when the
+    loss stops being finite.
     """
     started = perf_counter()
-    backbone = starting_backbone(strategy.backbone, parts, context)
+    backbone = read_stages(strategy, starting_backbone(strategy.backbone, parts, context))
     torch.manual_seed(context.seed)
     if strategy.frozen:
         closed = fit_closed_form(strategy, parts, backbone, context)
         model = TransferModel(closed.target.backbone, closed.target_head, closed.target.feature_map)
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
-        model = _train_and_finish(strategy, parts, context, backbone, on_epoch)
+        taught = _teacher(teacher, parts, context) if strategy.regularizer.distils else None
+        model = _train_and_finish(strategy, parts, context, backbone, on_epoch, taught)
         fitted = FittedStrategy(model, context.device)
+    if adapts_model(strategy.alignment):
+        fitted.source_model = fitted.model
+        fitted.model = copy.deepcopy(fitted.model)
+        adapt_model(strategy.alignment, fitted.model, parts.unlabelled, context)
     fitted.seconds = perf_counter() - started
     return fitted
+
+
+def _teacher(teacher: Strategy | None, parts: TrainingParts, context: FitContext) -> Teacher | None:
+    """Predictions of the teacher, fitted on what its pupil may see."""
+    if teacher is None:
+        return None
+    fitted = fit(teacher, parts, context)
+    return lambda part, domain: fitted.predict(part, from_source=domain == "source")
 
 
 def _train_and_finish(
@@ -79,12 +122,13 @@ def _train_and_finish(
     context: FitContext,
     backbone: StagedModel,
     on_epoch: EpochCallback | None,
+    teacher: Teacher | None,
 ) -> TransferModel:
     """Gradient training, with the alignment's `finish` before or after it."""
     alignment = strategy.alignment
     if alignment.finishes_first:
         finish_backbone(alignment, backbone, parts.unlabelled, context)
-    model = train(strategy, parts, context, backbone, on_epoch)
+    model = train(strategy, parts, context, backbone, on_epoch, teacher)
     if not alignment.finishes_first:
         finish_backbone(alignment, model.backbone, parts.unlabelled, context)
     return model

@@ -1,17 +1,29 @@
 """Gradient training of a strategy: one loop for fine-tuning with or without alignment losses."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from automl_xfer.components import Batch, StagedModel, Strategy
+from automl_xfer.components import AlignmentMethod, StagedModel, Strategy
 from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
-from automl_xfer.transfer.closed_form import FrozenFeatures, domains_used, fit_head
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
+from automl_xfer.transfer.head_fit import (
+    Samples,
+    domains_used,
+    fit_samples,
+    labelled_samples,
+    sample_weights,
+    weighs_samples,
+)
 from automl_xfer.transfer.loader import BatchLoader
 from automl_xfer.transfer.model import (
     TransferModel,
@@ -19,28 +31,16 @@ from automl_xfer.transfer.model import (
     parameter_infos,
 )
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.training_step import Training, training_loss
 from automl_xfer.transfer.weighting import class_weights
 
 EpochCallback = Callable[[int, TransferModel], None]
+Teacher = Callable[[Part, str], NDArray[np.float32]]
+"""Class probabilities (N, K) of the images of a part of one domain, `source` or `target`."""
 
 
 class NonFiniteLossError(AutomlXferError):
     """The training loss became NaN or infinite."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """What every step of one training needs."""
-
-    strategy: Strategy
-    model: TransferModel
-    device: str
-    generator: torch.Generator
-    augment: Callable[[Tensor], Tensor]
-    regularize: Callable[[Batch], Tensor] | None
-    alignment_loss: nn.Module | None
-    class_weights: dict[str, Tensor]  # domain -> (K,)
-    num_classes: int
 
 
 def train(
@@ -49,22 +49,32 @@ def train(
     context: FitContext,
     backbone: StagedModel,
     on_epoch: EpochCallback | None = None,
+    teacher: Teacher | None = None,
 ) -> TransferModel:
     """Train backbone and head by gradient steps; `backbone` is changed in place.
 
     An epoch is one pass over the labelled target images, or over the source images where the
     target has no labels. Batch-norm statistics of pretrained weights stay as they are: batches
-    of few-label data are too small to estimate them.
+    of few-label data are too small to estimate them. `teacher` gives (N, K) class probabilities
+    of a part's images, to a regularizer that distils.
     """
     device = context.device
-    head = _starting_head(strategy, parts, context, backbone)
+    start = _Start(strategy, parts, context, backbone)
+    head = start.head()
+    domains = _labelled_domains(strategy, parts)
+    weights = {name: start.weights(name, part) for name, part in domains.items()}
     model = TransferModel(backbone, head).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     apply_freezing(model.backbone, strategy.freezing, 0)  # before a regularizer looks at it
-    training = _prepare(strategy, parts, model, context)
+    training = _prepare(strategy, parts, model, context, start)
+    training.sample_weights.update(weights)
+    if strategy.regularizer.distils and teacher is not None:
+        for name, part in domains.items():
+            training.teachers[name] = torch.from_numpy(teacher(part, name)).to(device)
+    strategy.freezing.wrap(model.backbone)
     optimization = strategy.optimization
-    domains = _labelled_domains(strategy, parts)
-    loader = BatchLoader(domains, parts.unlabelled, optimization.batch_size, context.seed, device)
+    seen = parts.unlabelled if reads_target(strategy.alignment) else ()
+    loader = BatchLoader(domains, seen, optimization.batch_size, context.seed, device)
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     for epoch in range(optimization.epochs):
@@ -76,25 +86,67 @@ def train(
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
             on_epoch(epoch, model)
+    strategy.freezing.unwrap(model.backbone)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
 
 
-def _starting_head(
-    strategy: Strategy,
-    parts: TrainingParts,
-    context: FitContext,
-    backbone: StagedModel,
-) -> nn.Module:
-    """The head that training starts from: fitted on frozen features (LP-FT) or fresh."""
-    if not strategy.freezing.head_first:
-        return strategy.head.build(backbone.feature_dim, parts.num_classes)
-    features = FrozenFeatures(context.cache, backbone, context.device)
-    head = fit_head(strategy, parts, features, features)
-    for parameter in head.parameters():
-        parameter.requires_grad_(True)
-    return head
+@dataclass(frozen=True)
+class _Start:
+    """What the training takes from the features before the first step, computed where asked."""
+
+    strategy: Strategy
+    parts: TrainingParts
+    context: FitContext
+    backbone: StagedModel
+
+    @cached_property
+    def features(self) -> FrozenFeatures:
+        # A copy: the training changes the backbone, and what is read later must still be its start.
+        return FrozenFeatures(self.context.cache, deepcopy(self.backbone), self.context.device)
+
+    def samples(self) -> list[Samples]:
+        """Labelled features of the domains that train."""
+        alignment, weights = self.strategy.alignment, self.source_weights
+        return labelled_samples(alignment, self.parts, self.features, self.features, weights)
+
+    @cached_property
+    def source_weights(self) -> Tensor | None:
+        """(N_s,) weights of the source images."""
+        if self.parts.source is None or not weighs_samples(self.strategy.alignment, self.parts):
+            return None
+        return sample_weights(self.strategy.alignment, self.parts, self.features, self.features)
+
+    def weights(self, domain: str, part: Part) -> Tensor:
+        """(N,) weights of the images of one labelled domain, mean 1."""
+        weights = self.source_weights if domain == "source" else None
+        weights = torch.ones(len(part)) if weights is None else weights
+        return weights.to(self.context.device)
+
+    def head(self) -> nn.Module:
+        """The head that training starts from: fitted on frozen features (LP-FT) or fresh."""
+        made = head_for(self.strategy, self.backbone)
+        if not self.strategy.freezing.head_first:
+            return made.build(self.backbone.feature_dim, self.parts.num_classes)
+        balance = self.strategy.optimization.balance_classes
+        head, _ = fit_samples(made, self.samples(), self.parts.num_classes, balance=balance)
+        for parameter in head.parameters():
+            parameter.requires_grad_(True)
+        return head
+
+    def labelled(self) -> tuple[Tensor, Tensor]:
+        """Starting features (N, D) and labels (N,) of the images to train on, on the device."""
+        samples = self.samples()
+        features = torch.cat([each.features for each in samples])
+        labels = torch.cat([each.labels for each in samples])
+        return features.to(self.context.device), labels.to(self.context.device)
+
+
+def reads_target(alignment: AlignmentMethod) -> bool:
+    """Whether gradient steps look at unlabelled target images."""
+    method, base = type(alignment), AlignmentMethod
+    return method.build is not base.build or method.transform_source is not base.transform_source
 
 
 def _labelled_domains(strategy: Strategy, parts: TrainingParts) -> dict[str, Part]:
@@ -108,7 +160,11 @@ def _labelled_domains(strategy: Strategy, parts: TrainingParts) -> dict[str, Par
 
 
 def _prepare(
-    strategy: Strategy, parts: TrainingParts, model: TransferModel, context: FitContext
+    strategy: Strategy,
+    parts: TrainingParts,
+    model: TransferModel,
+    context: FitContext,
+    start: _Start,
 ) -> Training:
     loss = None
     if parts.source is not None:
@@ -119,13 +175,18 @@ def _prepare(
             assert part.labels is not None
             weights[name] = torch.from_numpy(class_weights(part.labels, parts.num_classes))
     images = (parts.target or parts.source or parts.unlabelled[0]).image_set.images
+    size = int(images.shape[1])
+    regularize = strategy.regularizer.build(model.backbone, model.head, start.labelled)
+    if isinstance(regularize, nn.Module):
+        regularize.to(context.device)
     return Training(
         strategy=strategy,
         model=model,
         device=context.device,
         generator=torch.Generator().manual_seed(context.seed),
-        augment=strategy.augmentation.transform(int(images.shape[1])),
-        regularize=strategy.regularizer.build(model.backbone, model.head),
+        augment=strategy.augmentation.transform(size),
+        strong=strategy.augmentation.strong(size) if strategy.alignment.two_views else None,
+        regularize=regularize,
         alignment_loss=loss.to(context.device) if loss is not None else None,
         class_weights={name: value.to(context.device) for name, value in weights.items()},
         num_classes=parts.num_classes,
@@ -136,8 +197,9 @@ def _make_optimizer(training: Training) -> torch.optim.Optimizer:
     """Head and alignment modules at the full rate, the backbone stage by stage below it."""
     optimization, model = training.strategy.optimization, training.model
     own = [p for p in model.head.parameters() if p.requires_grad]
-    if training.alignment_loss is not None:
-        own += [p for p in training.alignment_loss.parameters() if p.requires_grad]
+    for loss in (training.alignment_loss, training.regularize):
+        if isinstance(loss, nn.Module):
+            own += [p for p in loss.parameters() if p.requires_grad]
     groups = [ParameterGroup(own, 1.0)] if own else []
     by_stage: dict[int, list[nn.Parameter]] = {}
     for parameter, info in parameter_infos(model.backbone).values():
@@ -175,7 +237,7 @@ def _run_epoch(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * optimization.schedule(progress)
         with autocast(training.device, training=True):
-            loss = _loss(training, labelled, target, progress, first)
+            loss = training_loss(training, labelled, target, progress, first)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -184,48 +246,3 @@ def _run_epoch(
         group["lr"] = rate
     if not torch.isfinite(total):
         raise NonFiniteLossError(f"the training loss was not finite in epoch {epoch + 1}")
-
-
-def _loss(
-    training: Training,
-    labelled: dict[str, tuple[Tensor, Tensor]],
-    target: Tensor | None,
-    progress: float,
-    first: int,
-) -> Tensor:
-    """Cross-entropy averaged over the labelled domains, plus regularizer and alignment terms."""
-    batches: dict[str, Batch] = {}
-    losses: list[Tensor] = []
-    for name, (pixels, labels) in labelled.items():
-        if name == "source" and target is not None:
-            pixels = training.strategy.alignment.transform_source(pixels, target)
-        soft = nn.functional.one_hot(labels, training.num_classes).float()
-        images = training.model.backbone.normalise(training.augment(pixels))
-        images, soft = training.strategy.augmentation.mix(images, soft, training.generator)
-        batch = batches[name] = _forward(training.model, images, soft, first)
-        losses.append(_cross_entropy(batch, training.class_weights.get(name)))
-        if training.regularize is not None:
-            losses[-1] = losses[-1] + training.regularize(batch)
-    loss = torch.stack(losses).mean()
-    if training.alignment_loss is not None and target is not None and "source" in batches:
-        images = training.model.backbone.normalise(training.augment(target))
-        unlabelled = _forward(training.model, images, None, first)
-        aligned: Tensor = training.alignment_loss(batches["source"], unlabelled, progress)
-        loss = loss + aligned
-    return loss
-
-
-def _forward(model: TransferModel, images: Tensor, labels: Tensor | None, first: int) -> Batch:
-    """Forward pass whose frozen stages below `first` keep no gradient."""
-    with torch.no_grad():
-        activations = model.backbone(images, 0, first)
-    features = model.feature_map(model.backbone(activations, first))
-    return Batch(features, model.head(features), labels)
-
-
-def _cross_entropy(batch: Batch, weights: Tensor | None) -> Tensor:
-    assert batch.labels is not None
-    losses = -(batch.labels * batch.logits.float().log_softmax(1)).sum(1)
-    if weights is not None:
-        losses = losses * (batch.labels @ weights)
-    return losses.mean()

@@ -11,6 +11,17 @@ from torch import Tensor
 from automl_xfer.transfer.model import to_tensor
 from automl_xfer.transfer.parts import Part
 
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Some images of one labelled domain; `rows` are their places in its part."""
+
+    pixels: Tensor  # (N, 3, H, W) uint8
+    labels: Tensor  # (N,) int64
+    rows: Tensor  # (N,) int64
+
 
 @dataclass
 class BatchLoader:
@@ -31,11 +42,11 @@ class BatchLoader:
         """Steps in one epoch: a pass over the first labelled domain."""
         return -(-len(self._lead) // self.batch_size)
 
-    def epoch(self) -> Iterator[tuple[dict[str, tuple[Tensor, Tensor]], Tensor | None]]:
-        """One epoch of ({domain: (pixels uint8, labels int64)}, unlabelled pixels or None)."""
+    def epoch(self) -> Iterator[tuple[dict[str, LabelledBatch], Tensor | None]]:
+        """One epoch of ({domain: batch}, unlabelled target pixels uint8 or None)."""
         orders = {name: self._order(len(part)) for name, part in self.domains.items()}
-        sizes = [len(part) for part in self.unlabelled]
-        target_order = self._order(sum(sizes)) if sum(sizes) else None
+        total = sum(len(part) for part in self.unlabelled)
+        target_order = self._order(total) if total else None
         # Batches of nearly equal size: batch norm cannot train on a last batch of one image.
         batches = {name: np.array_split(order, self.steps) for name, order in orders.items()}
         targets = None if target_order is None else np.array_split(target_order, self.steps)
@@ -44,9 +55,14 @@ class BatchLoader:
                 name: self._labelled(self.domains[name], rows[step])
                 for name, rows in batches.items()
             }
-            yield labelled, None if targets is None else self._pixels(targets[step])
+            yield (
+                labelled,
+                None
+                if targets is None
+                else part_pixels(self.unlabelled, targets[step], self.device),
+            )
 
-    def _order(self, n: int) -> NDArray[np.int64]:
+    def _order(self, n: int) -> Rows:
         """Enough shuffled passes over `n` images for one epoch, whole at the lead's length."""
         if n == len(self._lead):
             return self._random.permutation(n)
@@ -54,17 +70,20 @@ class BatchLoader:
         passes = [self._random.permutation(n) for _ in range(-(-needed // n))]
         return np.concatenate(passes)[:needed]
 
-    def _labelled(self, part: Part, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _labelled(self, part: Part, rows: Rows) -> LabelledBatch:
         assert part.labels is not None
-        pixels = to_tensor(part.image_set.images[np.sort(part.indices[rows])], self.device)
-        order = np.argsort(part.indices[rows])
-        return pixels, torch.from_numpy(part.labels[rows][order]).to(self.device)
+        rows = rows[np.argsort(part.indices[rows])]  # in the order of the file
+        pixels = to_tensor(part.image_set.images[part.indices[rows]], self.device)
+        labels = torch.from_numpy(part.labels[rows]).to(self.device)
+        return LabelledBatch(pixels, labels, torch.from_numpy(rows).to(self.device))
 
-    def _pixels(self, rows: NDArray[np.int64]) -> Tensor:
-        blocks, start = [], 0
-        for part in self.unlabelled:
-            mine = rows[(rows >= start) & (rows < start + len(part))] - start
-            if len(mine):
-                blocks.append(part.image_set.images[np.sort(part.indices[mine])])
-            start += len(part)
-        return to_tensor(np.concatenate(blocks), self.device)
+
+def part_pixels(parts: tuple[Part, ...], rows: Rows, device: str) -> Tensor:
+    """uint8 (N, 3, H, W) images of several parts counted through, in the parts' order."""
+    blocks, start = [], 0
+    for part in parts:
+        mine = rows[(rows >= start) & (rows < start + len(part))] - start
+        if len(mine):
+            blocks.append(part.image_set.images[np.sort(part.indices[mine])])
+        start += len(part)
+    return to_tensor(np.concatenate(blocks), device)

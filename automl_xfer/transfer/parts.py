@@ -1,6 +1,6 @@
 """Parts: which images one fit may use, and the labels it may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -11,11 +11,17 @@ from automl_xfer.data.image_set import ImageSet
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of an image set. `labels` (N,) goes with `indices` (N,); None: unlabelled."""
+    """Some images of an image set. `labels` (N,) goes with `indices` (N,); None: unlabelled.
+
+    `domains` says for every image of the whole set which source it is of; `weights` (N,) say how
+    much each counts in training, mean 1; None: all alike.
+    """
 
     image_set: ImageSet
     indices: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
+    domains: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
 
     @classmethod
     def whole(cls, image_set: ImageSet) -> Self:
@@ -25,11 +31,12 @@ class Part:
     def take(self, positions: NDArray[np.int64]) -> "Part":
         """The images at `positions` of this part."""
         labels = None if self.labels is None else self.labels[positions]
-        return Part(self.image_set, self.indices[positions], labels)
+        weights = None if self.weights is None else self.weights[positions]
+        return Part(self.image_set, self.indices[positions], labels, self.domains, weights)
 
     def without_labels(self) -> "Part":
         """The same images; the labels are gone, not hidden."""
-        return Part(self.image_set, self.indices)
+        return Part(self.image_set, self.indices, domains=self.domains)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -55,6 +62,15 @@ class StudyData:
     unlabelled: ImageSet | None = None
     source: ImageSet | None = None
     groups: NDArray[np.int64] | None = None  # (N,) images of `target` that must share a fold
+    source_names: tuple[str, ...] = ()
+    source_domains: NDArray[np.int64] | None = None  # (N,) which of `source_names` each image is of
+
+    @property
+    def source_part(self) -> Part | None:
+        """All source images with labels and domains."""
+        if self.source is None:
+            return None
+        return replace(Part.whole(self.source), domains=self.source_domains)
 
     @property
     def num_classes(self) -> int:

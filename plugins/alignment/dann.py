@@ -1,14 +1,15 @@
 """Domain-adversarial training."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from automl_xfer.components import AlignmentMethod, Batch, Choice, Float
+
+from .domain_discriminator import domain_discriminator
+from .gradient_reversal import reversal_strength, reverse_gradient
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,12 @@ class _AdversarialLoss(nn.Module):
     def __init__(self, feature_dim: int, hidden: int, weight: float) -> None:
         super().__init__()
         self.weight = weight
-        self.discriminator = nn.Sequential(
-            nn.Linear(feature_dim, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, 1),
-        )
+        self.discriminator = domain_discriminator(feature_dim, hidden)
 
     def forward(self, source: Batch, target: Batch, progress: float) -> Tensor:
         strength = reversal_strength(progress)
         losses = [
-            self._domain_loss(_ReverseGradient.apply(batch.features, strength), domain)
+            self._domain_loss(reverse_gradient(batch.features, strength), domain)
             for batch, domain in ((source, 1.0), (target, 0.0))
         ]
         return self.weight * torch.stack(losses).mean()
@@ -54,21 +49,3 @@ class _AdversarialLoss(nn.Module):
     def _domain_loss(self, features: Tensor, domain: float) -> Tensor:
         scores = self.discriminator(features)
         return binary_cross_entropy_with_logits(scores, torch.full_like(scores, domain))
-
-
-class _ReverseGradient(torch.autograd.Function):
-    """Identity whose gradient is multiplied by −strength."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength
-        return features.view_as(features)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradient, None
-
-
-def reversal_strength(progress: float) -> float:
-    """λ = 2/(1 + e^(−10 p)) − 1: from 0 at the start to nearly 1 at the end."""
-    return 2 / (1 + math.exp(-10 * progress)) - 1

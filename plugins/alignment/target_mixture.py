@@ -12,6 +12,7 @@ from automl_xfer.components import AlignmentMethod, Choice, Float
 from .batch_norm import re_estimate, statistics_key
 
 _ROUNDS = 20
+_PSEUDO_IMAGES = 0.05  # of the target's images: the prior's count, spread evenly over the classes
 
 
 class MixtureHead(nn.Module):
@@ -41,11 +42,14 @@ class MixtureHead(nn.Module):
 class TargetMixture(AlignmentMethod):
     """Let the classes settle in the target's own clusters, starting from the source's head.
 
-    A Gaussian mixture with one covariance and equal class priors on the target's features
-    (standardised, unit length, `dims` principal components), whose responsibilities start from
-    the head fitted on labels. EM: Dempster, Laird and Rubin 1977; the idea of moving class
-    centres on unlabelled target features: SHOT, Liang et al. 2020, arXiv 2002.08546.
+    A Gaussian mixture with one covariance on the target's features (standardised, unit length,
+    `dims` principal components), whose responsibilities start from the head fitted on labels. EM:
+    Dempster, Laird and Rubin 1977; the idea of moving class centres on unlabelled target features:
+    SHOT, Liang et al. 2020, arXiv 2002.08546.
     Each M step shrinks the covariance: C <- (1 - shrinkage) C + shrinkage tr(C)/d I.
+    With `prior` "equal" the classes have equal shares; "estimated" sets them in each M step to
+    (n_k + a) / (N + K a), with n_k the class's responsibilities and a Dirichlet pseudo-count
+    a = 0.05 N / K that keeps every class alive, and adds log share to the bias.
     """
 
     name = "target-mixture"
@@ -54,11 +58,14 @@ class TargetMixture(AlignmentMethod):
 
     dims: int = Choice(64, (32, 64, 128))
     shrinkage: float = Float(0.3, low=0.1, high=0.9)
+    prior: str = Choice("equal", ("equal", "estimated"))
 
-    def target_head(self, feature_dim: int, num_classes: int) -> nn.Module:
+    def target_head(self, feature_dim: int, num_classes: int, head: nn.Module) -> nn.Module:
         return MixtureHead(feature_dim, num_classes)
 
-    def refine(self, head: nn.Module, features: Tensor, probabilities: Tensor) -> None:
+    def refine(
+        self, head: nn.Module, features: Tensor, probabilities: Tensor, prior: Tensor
+    ) -> None:
         assert isinstance(head, MixtureHead)
         head.mean.copy_(features.mean(0))
         head.std.copy_(features.std(0).clamp_min(1e-6))
@@ -66,7 +73,9 @@ class TargetMixture(AlignmentMethod):
         head.centre.copy_(unit.mean(0))
         centred = (unit - head.centre).double()
         basis = _principal(centred, self.dims)
-        weight, bias = _mixture(centred @ basis, probabilities.double(), self.shrinkage)
+        estimated = self.prior == "estimated"
+        start = probabilities.double()
+        weight, bias = _mixture(centred @ basis, start, self.shrinkage, estimated=estimated)
         head.weight.copy_(basis @ weight)
         head.bias.copy_(bias)
 
@@ -98,7 +107,9 @@ def _principal(centred: Tensor, dims: int) -> Tensor:
     return directions[:dims].T
 
 
-def _mixture(z: Tensor, share: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
+def _mixture(
+    z: Tensor, share: Tensor, shrinkage: float, *, estimated: bool
+) -> tuple[Tensor, Tensor]:
     """Weight (d, K) and bias (K,) of the posterior's logits after EM from `share` (N, K)."""
     eye = torch.eye(z.shape[1], dtype=z.dtype)
     weight, bias = z.new_zeros(z.shape[1], share.shape[1]), z.new_zeros(share.shape[1])
@@ -110,6 +121,13 @@ def _mixture(z: Tensor, share: Tensor, shrinkage: float) -> tuple[Tensor, Tensor
         spread = (1 - shrinkage) * spread + shrinkage * ridge * eye
         weight = torch.linalg.solve(spread, means.T)
         bias = -0.5 * (means.T * weight).sum(0)
+        if estimated:
+            bias = bias + class_shares(count).log()
         bias = bias.masked_fill(count < 1e-3, -math.inf)  # an empty class stays empty
         share = (z @ weight + bias).softmax(1)
     return weight, bias.clamp_min(-1e4)
+
+
+def class_shares(count: Tensor) -> Tensor:
+    """(n_k + a) / (N + K a) of counts (K,), with a = 0.05 N / K: never 0."""
+    return (count / count.sum() + _PSEUDO_IMAGES / len(count)) / (1 + _PSEUDO_IMAGES)

@@ -22,6 +22,7 @@ class MixupCutMix(AugmentationPolicy):
     """
 
     name = "mixup-cutmix"
+    provides = frozenset({"mixed_images"})
     complexity = 2
 
     alpha: float = Float(0.2, low=0.1, high=1.0)

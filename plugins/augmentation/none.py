@@ -11,4 +11,5 @@ class NoAugmentation(AugmentationPolicy):
 
     name = "none"
     requires = frozenset()
+    excludes = frozenset({"two_views"})  # two equal views teach nothing
     complexity = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import timm
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from automl_xfer.components import StagedModel
@@ -44,3 +45,14 @@ def structure_facts(architecture: str, arguments: str = "{}") -> frozenset[str]:
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         facts.add("batch_norm")
     return frozenset(facts)
+
+
+@lru_cache(maxsize=256)
+def has_linear_classifier(architecture: str, num_classes: int, arguments: str = "{}") -> bool:
+    """Whether a checkpoint with so many classes has one linear layer on the pooled features."""
+    if num_classes == 0:
+        return False
+    with torch.device("meta"):
+        model = timm.create_model(architecture, num_classes=num_classes, **json.loads(arguments))
+    layer = model.get_classifier()  # two of them in a distilled model
+    return isinstance(layer, nn.Linear) and layer.in_features == model.head_hidden_size

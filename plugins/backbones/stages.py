@@ -100,11 +100,19 @@ _CUTS: dict[type[nn.Module], Callable[..., Cut]] = {
 }
 
 
-def cut(model: nn.Module) -> StagedModel:
+def cut(model: nn.Module, classifier: Callable[[], nn.Module] | None = None) -> StagedModel:
     """Cut a timm model made with `num_classes=0` at its family's stage boundaries.
 
     A model of another family becomes one stage. The timm model must not be used afterwards.
+    `classifier` makes the classifier that the model was pretrained with.
     """
     config = model.pretrained_cfg
     stages, pool = _CUTS.get(type(model), _whole)(model)
-    return StagedModel(stages, pool, model.head_hidden_size, mean=config["mean"], std=config["std"])
+    return StagedModel(
+        stages,
+        pool,
+        model.head_hidden_size,
+        mean=config["mean"],
+        std=config["std"],
+        classifier=classifier,
+    )

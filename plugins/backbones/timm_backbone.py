@@ -9,13 +9,19 @@ from pathlib import Path
 
 import timm
 from timm.models import is_model, is_model_pretrained
+from torch import nn
 
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
 from automl_xfer.errors import LeftOutWarning
 
-from .architecture import flexible_arguments, structure_facts, untrained
+from .architecture import (
+    flexible_arguments,
+    has_linear_classifier,
+    structure_facts,
+    untrained,
+)
 from .stages import cut
-from .weights import load_from_folder, load_from_hub
+from .weights import folder_classes, hub_classes, load_from_folder, load_from_hub
 
 CPU_PORTFOLIO = (
     "mobilenetv3_large_100.miil_in21k_ft_in1k",
@@ -61,13 +67,18 @@ class TimmBackbone(Backbone):
     def build(self, *, pretrained: bool = True) -> StagedModel:
         if not pretrained:
             return untrained(self.network, self.arguments)
-        options = flexible_arguments(self.network, self.arguments)
-        if self.weights_dir is None:
-            return cut(load_from_hub(self.model, **options))
-        return cut(load_from_folder(Path(self.weights_dir) / self.model, **options))
+        return cut(self._load(0), self.classifier if "classifier" in self.facts() else None)
+
+    def classifier(self) -> nn.Module:
+        """The classifier of the pretraining, loaded with all of its model: (N, D) -> logits."""
+        made: nn.Module = self._load(self._pretraining_classes()).get_classifier()
+        return made
 
     def facts(self) -> frozenset[str]:
-        return structure_facts(self.network, self.arguments) | {"pretrained"}
+        facts = structure_facts(self.network, self.arguments) | {"pretrained"}
+        classes = self._pretraining_classes()
+        named = has_linear_classifier(self.network, classes, self.arguments)
+        return facts | {"classifier"} if named else facts
 
     @property
     def label(self) -> str:
@@ -77,6 +88,18 @@ class TimmBackbone(Backbone):
     def network(self) -> str:
         """The timm name to make the bare network from."""
         return self.architecture or self.model
+
+    def _load(self, num_classes: int) -> nn.Module:
+        options = flexible_arguments(self.network, self.arguments)
+        if self.weights_dir is None:
+            return load_from_hub(self.model, num_classes=num_classes, **options)
+        folder = Path(self.weights_dir) / self.model
+        return load_from_folder(folder, num_classes=num_classes, **options)
+
+    def _pretraining_classes(self) -> int:
+        if self.weights_dir is None:
+            return hub_classes(self.model)
+        return folder_classes(Path(self.weights_dir) / self.model)
 
 
 def _expand(pattern: str) -> list[str]:

@@ -1,28 +1,24 @@
 """Logistic regression."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from automl_xfer.components import Choice, Head
+
+from .held_out import stratified_folds
+from .linear_layer import linear_layer
+from .threads import fitting_threads
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 DEFAULT_STRENGTH = 1e-2
-FOLDS = 3
-MAX_TUNING_GROUPS = 1000
-ABSENT_SCORE = -1e4
-ONE_THREAD_SIZE = 10_000_000
-"""Up to this many numbers one thread fits: two processes' threads slow each other tenfold."""
 
 
 @dataclass(frozen=True)
@@ -52,32 +48,69 @@ class LogisticRegressionHead(Head):
         sample_weight: Tensor | None = None,
         groups: Tensor | None = None,
     ) -> nn.Module:
-        x = features.detach().double().cpu().numpy()
-        present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
-        weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
-        group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
-        mean, scale = x.mean(0), max(np.sqrt(x.var(0).mean()), 1e-12)
-        with threadpool_limits(1 if x.size <= ONE_THREAD_SIZE else None):
-            rows, bias = self._solve((x - mean) / scale, y, weight, group)
-        coefficients = np.zeros((num_classes, x.shape[1]))
-        intercepts = np.full(num_classes, ABSENT_SCORE)
-        coefficients[present] = rows / scale
-        intercepts[present] = bias - coefficients[present] @ mean
-        return _linear(coefficients, intercepts).to(features.device)
+        problem = _problem(features, labels, sample_weight, groups)
+        with fitting_threads(features.numel()):
+            rows, bias = self._solve(problem)
+        rows = rows / problem.scale
+        bias = bias - rows @ problem.mean
+        return linear_layer(rows, bias, problem.present, num_classes).to(features.device)
 
-    def _solve(self, z: Array, y: Labels, weight: Array, group: Labels) -> tuple[Array, Array]:
+    def tuned(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        sample_weight: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> "LogisticRegressionHead":
+        """This head with the strength that it would cross-validate on these samples."""
+        problem = _problem(features, labels, sample_weight, groups)
+        with fitting_threads(features.numel()):
+            return replace(self, strength=self._strength(problem))
+
+    def _strength(self, problem: "_Problem") -> float:
+        if self.strength != "cross-validated":
+            return float(self.strength)
+        if problem.y.max() == 0:
+            return DEFAULT_STRENGTH
+        return _best_strength(problem) or DEFAULT_STRENGTH
+
+    def _solve(self, problem: "_Problem") -> tuple[Array, Array]:
         """Coefficients (K, D) and intercepts (K,) of the K classes that are there."""
-        if y.max() == 0:
-            return np.zeros((1, z.shape[1])), np.zeros(1)
-        z, basis = _row_space(z)
-        strength = self.strength
-        if strength == "cross-validated":
-            strength = _best_strength(z, y, weight, group) or DEFAULT_STRENGTH
-        model = _regression().set_params(C=strength).fit(z, y, weight)
+        if problem.y.max() == 0:
+            return np.zeros((1, len(problem.mean))), np.zeros(1)
+        model = _regression().set_params(C=self._strength(problem))
+        model.fit(problem.z, problem.y, problem.weight)
         rows, bias = model.coef_, model.intercept_
         if len(rows) == 1:  # scikit-learn gives two classes one row: the difference of the two
             rows, bias = np.vstack([-rows, rows]) / 2, np.append(-bias, bias) / 2
-        return (rows if basis is None else rows @ basis), bias
+        return (rows if problem.basis is None else rows @ problem.basis), bias
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Samples as the solver takes them: z (N, D) or, of few samples, (N, N) in `basis` (N, D)."""
+
+    z: Array
+    basis: Array | None
+    y: Labels  # (N,) 0..P-1
+    present: Labels  # (P,) the classes behind them
+    weight: Array
+    group: Labels
+    mean: Array
+    scale: float
+
+
+def _problem(
+    features: Tensor, labels: Tensor, sample_weight: Tensor | None, groups: Tensor | None
+) -> _Problem:
+    x = features.detach().double().cpu().numpy()
+    present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
+    group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
+    mean, scale = x.mean(0), max(float(np.sqrt(x.var(0).mean())), 1e-12)
+    with fitting_threads(x.size):
+        z, basis = _row_space((x - mean) / scale)
+    return _Problem(z, basis, y, present, weight, group, mean, scale)
 
 
 def _row_space(z: Array) -> tuple[Array, Array | None]:
@@ -88,18 +121,12 @@ def _row_space(z: Array) -> tuple[Array, Array | None]:
     return left * scale, basis
 
 
-def _best_strength(z: Array, y: Labels, weight: Array, group: Labels) -> float | None:
+def _best_strength(problem: _Problem) -> float | None:
     """The C with the smallest held-out log loss; None where a class has a single group."""
-    _, first, member = np.unique(group, return_index=True, return_inverse=True)
-    fewest = int(np.bincount(y[first]).min())
-    if fewest < 2:
+    z, y, weight = problem.z, problem.y, problem.weight
+    parts = stratified_folds(y, problem.group)
+    if not parts:
         return None
-    used = _tuning_groups(y[first])
-    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
-    parts = [
-        (np.isin(member, used[train]), np.isin(member, used[test]))
-        for train, test in folds.split(used, y[first][used])
-    ]
     models = [_regression(tol=1e-3) for _ in parts]
     best, best_loss = STRENGTHS[0], np.inf
     for strength in STRENGTHS:  # upwards: each fit starts from the one before
@@ -114,22 +141,5 @@ def _best_strength(z: Array, y: Labels, weight: Array, group: Labels) -> float |
     return best
 
 
-def _tuning_groups(labels: Labels) -> Labels:
-    """Random groups, as many of each class as fit in `MAX_TUNING_GROUPS`, one per fold at least."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    share = max(MAX_TUNING_GROUPS // (labels.max() + 1), FOLDS)
-    return np.sort(
-        np.concatenate([order[labels[order] == k][:share] for k in range(labels.max() + 1)])
-    )
-
-
 def _regression(tol: float = 1e-4) -> LogisticRegression:
     return LogisticRegression(max_iter=300, tol=tol, warm_start=True)
-
-
-def _linear(coefficients: Array, intercepts: Array) -> nn.Linear:
-    head = nn.Linear(coefficients.shape[1], coefficients.shape[0])
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(coefficients))
-        head.bias.copy_(torch.from_numpy(intercepts))
-    return head

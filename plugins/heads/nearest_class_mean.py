@@ -8,7 +8,8 @@ from torch.nn.functional import normalize
 
 from automl_xfer.components import Choice, Head
 
-ABSENT_SCORE = -1e4
+from .cosine_layer import CosineLayer
+from .linear_layer import ABSENT_SCORE
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class NearestClassMean(Head):
     temperature: float = Choice(0.1, (0.03, 0.1, 0.3))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
-        return _CosineHead(torch.randn(num_classes, feature_dim), self.temperature)
+        return CosineLayer(torch.randn(num_classes, feature_dim), self.temperature)
 
     def fit(
         self,
@@ -42,24 +43,7 @@ class NearestClassMean(Head):
         directions = normalize(features - centre)
         sums = features.new_zeros(num_classes, features.shape[1])
         sums.index_add_(0, labels, directions * weight[:, None])
-        head = _CosineHead(normalize(sums), self.temperature)
+        head = CosineLayer(normalize(sums), self.temperature)
         head.centre.copy_(centre)
         head.offset[torch.bincount(labels, minlength=num_classes) == 0] = ABSENT_SCORE
         return head
-
-
-class _CosineHead(nn.Module):
-    """(N, D) -> cosines to K directions, divided by the temperature, plus an offset per class."""
-
-    def __init__(self, means: Tensor, temperature: float) -> None:
-        super().__init__()
-        self.means = nn.Parameter(means)
-        self.temperature = temperature
-        self.centre: Tensor
-        self.offset: Tensor
-        self.register_buffer("centre", means.new_zeros(means.shape[1]))
-        self.register_buffer("offset", means.new_zeros(means.shape[0]))
-
-    def forward(self, features: Tensor) -> Tensor:
-        cosines = normalize(features - self.centre) @ normalize(self.means).T
-        return cosines / self.temperature + self.offset

@@ -24,7 +24,12 @@ class L2SP(Regularizer):
     beta_backbone: float = Float(0.01, low=1e-4, high=1.0, log=True)
     beta_head: float = Float(0.01, low=1e-4, high=1.0, log=True)
 
-    def build(self, backbone: nn.Module, head: nn.Module) -> Callable[[Batch], Tensor]:
+    def build(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        labelled: Callable[[], tuple[Tensor, Tensor]],
+    ) -> Callable[[Batch], Tensor]:
         anchors = [(p, p.detach().clone()) for p in backbone.parameters() if p.requires_grad]
         weights = [p for p in head.parameters() if p.requires_grad]
 

@@ -20,7 +20,12 @@ class LabelSmoothing(Regularizer):
 
     epsilon: float = Float(0.1, low=0.01, high=0.3)
 
-    def build(self, backbone: nn.Module, head: nn.Module) -> Callable[[Batch], Tensor]:
+    def build(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        labelled: Callable[[], tuple[Tensor, Tensor]],
+    ) -> Callable[[Batch], Tensor]:
         return self._term
 
     def _term(self, batch: Batch) -> Tensor:

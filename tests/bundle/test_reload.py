@@ -57,7 +57,8 @@ def assemble(strategy, seed):
     if strategy.alignment.name == "subspace-alignment":
         feature_map = torch.nn.Linear(backbone.feature_dim, 8)
     dim = 8 if feature_map is not None else backbone.feature_dim
-    head = strategy.alignment.target_head(dim, 3) or strategy.head.build(dim, 3)
+    head = strategy.head.build(dim, 3)
+    head = strategy.alignment.target_head(dim, 3, head) or head
     for tensor in head.state_dict().values():
         tensor.copy_(torch.rand_like(tensor) + 0.5)
     return TransferModel(backbone, head, feature_map).eval()

@@ -1,5 +1,7 @@
 """Choosing without target labels: gates, ranks and ties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,8 +48,27 @@ def test_a_class_that_vanishes_is_a_collapse():
 
 def test_the_source_gate_closes_below_the_tolerance():
     reference = candidate(BALANCED)
-    assert passes_gates(candidate(BALANCED, source_right=0.95), reference, 1.0)
-    assert not passes_gates(candidate(BALANCED, source_right=0.8), reference, 1.0)
+    everyone = [reference]
+    assert passes_gates(candidate(BALANCED, source_right=0.95), reference, everyone)
+    assert not passes_gates(candidate(BALANCED, source_right=0.8), reference, everyone)
+
+
+def test_leaving_a_source_out_closes_no_gate():
+    reference = candidate(BALANCED)
+    wrong_on_the_first_ten = candidate(BALANCED, source_right=2 / 3)
+    leaves_them_out = replace(wrong_on_the_first_ten, learnt_from=np.arange(30) >= 10)
+    assert not passes_gates(wrong_on_the_first_ten, reference, [reference])
+    assert passes_gates(leaves_them_out, reference, [reference])
+
+
+def test_a_validator_without_an_answer_is_not_heard(validators):
+    class Silent(type(validators[0])):
+        def score(self, predictions):
+            return float("nan")
+
+    everyone = [candidate(BALANCED, sure=sure) for sure in (0.7, 0.8, 0.9)]
+    heard = mean_ranks(everyone, validators, everyone[0])
+    np.testing.assert_array_equal(mean_ranks(everyone, [*validators, Silent()], everyone[0]), heard)
 
 
 def test_a_confident_collapse_ranks_behind_everything(validators):

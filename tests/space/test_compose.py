@@ -20,6 +20,7 @@ from automl_xfer.components import (
     Int,
     Optimization,
     Regularizer,
+    SourceSelection,
     Strategy,
 )
 from automl_xfer.errors import ComponentError, ConfigError
@@ -107,6 +108,16 @@ class Solved(Head):
 
 
 @dataclass(frozen=True)
+class EverySource(SourceSelection):
+    name = "every"
+    requires = frozenset()
+    complexity = 0
+
+    def weights(self, sources, num_classes):
+        return [1.0] * len(sources)
+
+
+@dataclass(frozen=True)
 class NoAugmentation(AugmentationPolicy):
     name = "none"
     requires = frozenset()
@@ -149,6 +160,7 @@ class Steps(Optimization):
 CLASSES = {
     "freezing": {"deep": Deep, "probe": Probe},
     "alignment": {"adversary": Adversary, "none": NoAlignment, "statistics": Statistics},
+    "sources": {"every": EverySource},
     "head": {"solved": Solved},
     "augmentation": {"crop": Crop, "none": NoAugmentation},
     "regularizer": {"none": NoRegularizer},
@@ -295,6 +307,7 @@ def test_enqueued_parameters_reproduce_a_strategy_and_are_all_read(stored, tmp_p
         SMALL,
         Deep(0.25),
         Adversary(weight=0.3, layers=4),
+        EverySource(),
         Solved(norm="none"),
         Crop(0.9),
         NoRegularizer(),
@@ -310,6 +323,7 @@ def toy_strategy(**components) -> Strategy:
         "backbone": SMALL,
         "freezing": Deep(),
         "alignment": NoAlignment(),
+        "sources": EverySource(),
         "head": Solved(),
         "augmentation": NoAugmentation(),
         "regularizer": NoRegularizer(),

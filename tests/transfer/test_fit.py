@@ -132,7 +132,7 @@ def test_a_loss_that_is_not_finite_is_an_error(space, parts, context, monkeypatc
     monkeypatch.setattr(
         type(strategy.regularizer),
         "build",
-        lambda self, backbone, head: lambda batch: batch.logits.sum() * float("nan"),
+        lambda self, backbone, head, labelled: lambda batch: batch.logits.sum() * float("nan"),
     )
     with pytest.raises(NonFiniteLossError, match="epoch 1"):
         fit(strategy, parts, context)

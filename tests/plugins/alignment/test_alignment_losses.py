@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from automl_xfer_plugins.alignment.dann import DANN, reversal_strength
+from automl_xfer_plugins.alignment.dann import DANN
 from automl_xfer_plugins.alignment.deep_coral import DeepCoral, coral_distance
+from automl_xfer_plugins.alignment.gradient_reversal import reversal_strength
 from automl_xfer_plugins.alignment.mk_mmd import (
     SCALES,
     MultiKernelMMD,

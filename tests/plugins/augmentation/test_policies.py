@@ -2,13 +2,28 @@
 
 import pytest
 import torch
+from automl_xfer_plugins.augmentation.aug_mix import AugMix
+from automl_xfer_plugins.augmentation.colour_jitter import ColourJitter
+from automl_xfer_plugins.augmentation.fgsm import FastGradientSign
 from automl_xfer_plugins.augmentation.flip_crop import FlipCrop, flip_crop
+from automl_xfer_plugins.augmentation.mix_style import MixStyle
 from automl_xfer_plugins.augmentation.mixup_cutmix import MixupCutMix
 from automl_xfer_plugins.augmentation.none import NoAugmentation
 from automl_xfer_plugins.augmentation.rand_augment import RandAugment
 from automl_xfer_plugins.augmentation.trivial_augment import TrivialAugment
+from automl_xfer_plugins.augmentation.weak_strong import WeakStrong
 
-POLICIES = [FlipCrop(), TrivialAugment(), RandAugment(), MixupCutMix()]
+POLICIES = [
+    FlipCrop(),
+    TrivialAugment(),
+    RandAugment(),
+    MixupCutMix(),
+    AugMix(),
+    ColourJitter(),
+    MixStyle(),
+    FastGradientSign(),
+    WeakStrong(),
+]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)

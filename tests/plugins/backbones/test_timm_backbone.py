@@ -100,10 +100,12 @@ def test_broken_folders_are_named(weights_dir):
 @pytest.mark.parametrize(
     ("architecture", "facts"),
     [
-        ("resnet18", {"pretrained", "batch_norm", "stages"}),
-        ("convnext_atto", {"pretrained", "stages"}),
-        ("vit_tiny_patch16_224", {"pretrained", "stages"}),
-        ("densenet121", {"pretrained", "batch_norm"}),
+        ("resnet18", {"pretrained", "batch_norm", "stages", "classifier"}),
+        ("convnext_atto", {"pretrained", "stages", "classifier"}),
+        ("vit_tiny_patch16_224", {"pretrained", "stages", "classifier"}),
+        ("vit_small_patch14_dinov2", {"pretrained", "stages"}),
+        ("deit_tiny_distilled_patch16_224", {"pretrained"}),
+        ("densenet121", {"pretrained", "batch_norm", "classifier"}),
     ],
 )
 def test_facts_need_no_weights(architecture, facts):

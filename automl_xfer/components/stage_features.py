@@ -1,0 +1,85 @@
+"""A backbone read at several stages, for heads that want more than the pooled features."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from automl_xfer.components.backbone import StagedModel
+
+_PROBE_SIZE = 64
+"""Side of the image that tells the widths of the stages."""
+
+
+class StageFeatures(StagedModel):
+    """The channel means of a model's last stages side by side, the pooled features last.
+
+    Each block is scaled to unit mean square, so that all are equally loud. It shares the modules
+    of `model`; `widths` are the blocks'.
+    """
+
+    def __init__(self, model: StagedModel, n_read: int) -> None:
+        mean, std = model.mean.flatten().tolist(), model.std.flatten().tolist()
+        super().__init__([], nn.Identity(), model.feature_dim, mean=mean, std=std)
+        self.stages, self.pool = model.stages, model.pool
+        self.read: Tensor
+        self.register_buffer("read", torch.tensor(min(n_read, len(model.stages))))
+        self.widths = self._measure()
+        self.feature_dim = sum(self.widths)
+
+    @property
+    def first_read(self) -> int:
+        """Index of the first stage whose output is among the features."""
+        return len(self.stages) - int(self.read)
+
+    def plain(self) -> StagedModel:
+        """The model without the reading, with the same modules."""
+        mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
+        model = StagedModel([], self.pool, self.widths[-1], mean=mean, std=std)
+        model.stages = self.stages
+        return model
+
+    def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """As `StagedModel.forward`; `start` must not lie beyond `first_read`."""
+        if stop is not None:
+            return super().forward(images, start, stop)
+        blocks = []
+        for place, stage in enumerate(self.stages[start:], start):
+            images = stage(images)
+            if self.first_read <= place < len(self.stages) - 1:
+                blocks.append(channel_means(images))
+        return torch.cat([_loud(block) for block in (*blocks, self.pool(images))], dim=1)
+
+    @torch.no_grad()
+    def _measure(self) -> tuple[int, ...]:
+        """Widths of the blocks, from one small image."""
+        modes = [(module, module.training) for module in self.stages.modules()]
+        self.stages.eval()
+        images, widths = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE), []
+        for place, stage in enumerate(self.stages):
+            images = stage(images)
+            if self.first_read <= place < len(self.stages) - 1:
+                widths.append(channel_means(images).shape[1])
+        for module, mode in modes:
+            module.training = mode
+        return (*widths, self.pool(images).shape[1])
+
+
+def channel_means(activations: Tensor) -> Tensor:
+    """(N, C) means of an (N, C, H, W) or (N, H, W, C) square map, or of (N, L, C) tokens."""
+    if activations.dim() == 2:
+        return activations
+    if activations.dim() == 3:
+        return activations.mean(1)
+    square_last = activations.shape[2] == activations.shape[3]
+    return activations.mean((2, 3) if square_last else (1, 2))
+
+
+def _loud(block: Tensor) -> Tensor:
+    return nn.functional.normalize(block.float(), dim=1) * math.sqrt(block.shape[1])
+
+
+def blocks(features: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
+    """Features (N, sum of widths) as one (N, width) tensor for each stage."""
+    return features.split(list(widths), dim=1)

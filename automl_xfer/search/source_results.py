@@ -1,0 +1,124 @@
+"""Each source as the finished winner leaves it: weight, and distance before and after alignment."""
+
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.components import SourceDomain, Strategy
+from automl_xfer.evaluation.domain_distance import (
+    DomainDistance,
+    domain_distance,
+    prior_difference,
+)
+from automl_xfer.search.plan import training_parts
+from automl_xfer.search.source_use import SourceUse, measure_sources
+from automl_xfer.study.records import SourceResult
+from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.fit import FittedStrategy
+from automl_xfer.transfer.head_fit import domains_used
+from automl_xfer.transfer.parts import Part, StudyData, TrainingParts
+from automl_xfer.transfer.pretrain import starting_backbone
+
+_SAMPLE = 400
+_NEAR_ZERO = 0.1
+
+
+def source_results(
+    data: StudyData,
+    fitted: FittedStrategy,
+    uses: tuple[SourceUse, ...],
+    strategy: Strategy,
+    context: FitContext,
+) -> list[SourceResult]:
+    """One entry for each source, in the order of their names."""
+    parts = training_parts(data)
+    assert parts.source is not None and data.source_domains is not None
+    backbone = starting_backbone(strategy.backbone, parts, context)
+    domains = measure_sources(parts, data.source_names, backbone, context)
+    read = domains_used(strategy.alignment, parts)[0]
+    weights = [use.weight for use in uses] or [float(read)] * len(domains)
+
+    def plain(part: Part) -> NDArray[np.float32]:
+        whole = context.cache.features(backbone, part.image_set, context.device)
+        return np.asarray(whole[part.indices], np.float32)
+
+    target = _spread(parts.unlabelled)
+    before = np.concatenate([plain(part) for part in target])
+    after = np.concatenate([fitted.features(part).numpy() for part in target])
+    results = []
+    for place, (domain, weight) in enumerate(zip(domains, weights, strict=True)):
+        rows = np.flatnonzero(data.source_domains == place)
+        mine = parts.source.take(np.random.default_rng(0).permutation(rows)[:_SAMPLE])
+        aligned = fitted.features(mine, from_source=True).numpy()
+        results.append(
+            _result(
+                domain,
+                weight,
+                _known(domain_distance(plain(mine), before)),
+                _known(domain_distance(aligned, after)),
+                _prior_difference(parts, rows),
+            )
+        )
+    return results
+
+
+def _known(distance: DomainDistance) -> dict[str, float | None]:
+    """The distances by name; None for what cannot be measured, as JSON has no NaN."""
+    return {name: value if np.isfinite(value) else None for name, value in asdict(distance).items()}
+
+
+def _result(
+    domain: SourceDomain,
+    weight: float,
+    before: dict[str, float | None],
+    after: dict[str, float | None],
+    difference: float | None,
+) -> SourceResult:
+    return SourceResult(
+        name=domain.name,
+        images=domain.images,
+        weight=weight,
+        consistency=domain.consistency,
+        agreement=domain.agreement,
+        before=before,
+        after=after,
+        prior_difference=difference,
+    )
+
+
+def _spread(parts: tuple[Part, ...]) -> list[Part]:
+    """A sample over several parts, each by its share."""
+    total = sum(len(part) for part in parts)
+    shares = [min(len(part), -(-_SAMPLE * len(part) // total)) for part in parts]
+    random = np.random.default_rng(0)
+    return [
+        part.take(np.sort(random.permutation(len(part))[:share]))
+        for part, share in zip(parts, shares, strict=True)
+        if share
+    ]
+
+
+def _prior_difference(parts: TrainingParts, rows: NDArray[np.int64]) -> float | None:
+    if parts.target is None or parts.source is None:
+        return None
+    assert parts.target.labels is not None and parts.source.labels is not None
+    return prior_difference(parts.source.labels[rows], parts.target.labels, parts.num_classes)
+
+
+def source_notes(sources: tuple[SourceResult, ...]) -> list[str]:
+    """A sentence for each source that the winner leaves out or hardly heeds."""
+    notes = []
+    for source in sources:
+        if source["weight"] >= _NEAR_ZERO:
+            continue
+        heard = "does not learn from" if not source["weight"] else "hardly learns from"
+        why = f"neighbours in it share a label {source['consistency']:.0%} of the time"
+        if source["agreement"] is not None:
+            why += f", its labels hold elsewhere {source['agreement']:.0%} of the time"
+        notes.append(
+            f"The winner {heard} the source {source['name']} "
+            f"(weight {source['weight']:.2f}): {why}, and its distance to the target "
+            f"(squared MMD) is {source['before']['mmd']:.2f}."
+        )
+    return notes

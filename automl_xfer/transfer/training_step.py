@@ -1,0 +1,127 @@
+"""One step of gradient training: the loss of a batch of each domain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from automl_xfer.components import AugmentationPolicy, Batch, StageFeatures, Strategy
+from automl_xfer.transfer.loader import LabelledBatch
+from automl_xfer.transfer.model import TransferModel
+
+
+@dataclass(frozen=True)
+class Training:
+    """What every step of one training needs."""
+
+    strategy: Strategy
+    model: TransferModel
+    device: str
+    generator: torch.Generator
+    augment: Callable[[Tensor], Tensor]
+    strong: Callable[[Tensor], Tensor] | None
+    regularize: Callable[[Batch], Tensor] | None
+    alignment_loss: nn.Module | None
+    class_weights: dict[str, Tensor]  # domain -> (K,)
+    num_classes: int
+    sample_weights: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N,) mean 1
+    teachers: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N, K) probabilities
+
+
+def training_loss(
+    training: Training,
+    labelled: dict[str, LabelledBatch],
+    target: Tensor | None,
+    progress: float,
+    first: int,
+) -> Tensor:
+    """Weighted cross-entropy over the labelled domains, plus regularizer and alignment terms.
+
+    `target` are unlabelled uint8 pixels; stages below `first` are frozen.
+    """
+    of_source, of_target = training.strategy.alignment.task_weights(progress)
+    weights = {"source": of_source, "target": of_target}
+    if not any(weights[name] for name in labelled):
+        weights = dict.fromkeys(weights, 1.0)
+    batches: dict[str, Batch] = {}
+    losses: list[Tensor] = []
+    for name, drawn in labelled.items():
+        if weights[name]:
+            batches[name] = _labelled_batch(training, name, drawn, target, first)
+            losses.append(weights[name] * _domain_loss(training, name, drawn, batches[name]))
+    loss = torch.stack(losses).sum() / sum(weights[name] for name in batches)
+    if training.alignment_loss is not None and target is not None and "source" in batches:
+        unlabelled = _target_batch(training, target, first)
+        aligned: Tensor = training.alignment_loss(batches["source"], unlabelled, progress)
+        loss = loss + aligned
+    return loss
+
+
+def _labelled_batch(
+    training: Training, name: str, drawn: LabelledBatch, target: Tensor | None, first: int
+) -> Batch:
+    """One domain's batch, varied and passed through the model."""
+    pixels, policy = drawn.pixels, training.strategy.augmentation
+    if name == "source" and target is not None:
+        pixels = training.strategy.alignment.transform_source(pixels, target)
+    soft = nn.functional.one_hot(drawn.labels, training.num_classes).float()
+    images = training.model.backbone.normalise(training.augment(pixels))
+    images, soft = policy.mix(images, soft, training.generator)
+    if type(policy).perturb is not AugmentationPolicy.perturb:
+        images = policy.perturb(images, lambda x: _plain_loss(training, x, soft)).detach()
+    teacher = training.teachers.get(name)
+    return _forward(training, images, first, soft, None if teacher is None else teacher[drawn.rows])
+
+
+def _plain_loss(training: Training, images: Tensor, soft: Tensor) -> Tensor:
+    """Mean cross-entropy, for the gradient by the images."""
+    return -(soft * training.model(images).float().log_softmax(1)).sum(1).mean()
+
+
+def _domain_loss(training: Training, name: str, drawn: LabelledBatch, batch: Batch) -> Tensor:
+    assert batch.labels is not None
+    losses = -(batch.labels * batch.logits.float().log_softmax(1)).sum(1)
+    of_classes = training.class_weights.get(name)
+    if of_classes is not None:
+        losses = losses * (batch.labels @ of_classes)
+    of_samples = training.sample_weights.get(name)
+    if of_samples is not None:
+        losses = losses * of_samples[drawn.rows]
+    loss = losses.mean()
+    return loss if training.regularize is None else loss + training.regularize(batch)
+
+
+def _target_batch(training: Training, target: Tensor, first: int) -> Batch:
+    """The unlabelled batch, with its strong view where the method asks for one."""
+    normalise = training.model.backbone.normalise
+    strong = None
+    if training.strong is not None:
+        strong = _forward(training, normalise(training.strong(target)), first)
+    weak = _forward(training, normalise(training.augment(target)), first)
+    return Batch(weak.features, weak.logits, strong=strong)
+
+
+def _forward(
+    training: Training,
+    images: Tensor,
+    first: int,
+    labels: Tensor | None = None,
+    teacher: Tensor | None = None,
+) -> Batch:
+    """Forward pass whose frozen stages below `first` keep no gradient."""
+    model, policy = training.model, training.strategy.augmentation
+    backbone = model.backbone
+    if isinstance(backbone, StageFeatures):
+        first = min(first, backbone.first_read)
+    elif type(policy).between_stages is not AugmentationPolicy.between_stages:
+        for stage in range(len(backbone.stages)):
+            images = policy.between_stages(
+                backbone(images, stage, stage + 1), stage, len(backbone.stages)
+            )
+        features = model.feature_map(backbone.pool(images))
+        return Batch(features, model.head(features), labels, teacher)
+    with torch.no_grad():
+        activations = backbone(images, 0, first)
+    features = model.feature_map(backbone(activations, first))
+    return Batch(features, model.head(features), labels, teacher)

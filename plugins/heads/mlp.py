@@ -1,0 +1,81 @@
+"""Multilayer perceptron."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from automl_xfer.components import Float, Head, Int
+
+from .linear_layer import ABSENT_SCORE
+
+STEPS = 200
+BATCH = 64
+RATE = 3e-3
+DECAY = 1e-2
+
+
+@dataclass(frozen=True)
+class MLPHead(Head):
+    """One hidden layer: W₂ dropout(max(W₁ x + b₁, 0)) + b₂.
+
+    On features that do not change it is fitted here, so that dropout takes part, which a
+    full-batch L-BFGS cannot have: 200 AdamW steps on 64 samples drawn by their weights, rates
+    up and down by one cycle, on centred features divided by the root of their mean variance, which
+    are then folded into W₁ and b₁. It follows torch's seed. Dropout: Srivastava et al. 2014.
+    """
+
+    name = "mlp"
+    complexity = 2
+
+    width: int = Int(256, low=64, high=1024, log=True)
+    dropout: float = Float(0.3, low=0.0, high=0.7)
+
+    def build(self, feature_dim: int, num_classes: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Linear(feature_dim, self.width),
+            nn.ReLU(),
+            nn.Dropout(self.dropout),
+            nn.Linear(self.width, num_classes),
+        )
+
+    def fit(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        num_classes: int,
+        sample_weight: Tensor | None = None,
+        groups: Tensor | None = None,
+    ) -> nn.Module:
+        x = features.detach().float()
+        weight = x.new_ones(len(x)) if sample_weight is None else sample_weight.to(x)
+        mean, scale = x.mean(0), x.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
+        module = self.build(x.shape[1], num_classes).to(x.device)
+        _train(module, (x - mean) / scale, labels, weight)
+        _fold(module[0], mean, scale)
+        absent = torch.bincount(labels, minlength=num_classes) == 0
+        with torch.no_grad():
+            module[-1].weight[absent] = 0.0
+            module[-1].bias[absent] = ABSENT_SCORE
+        return module.eval()
+
+
+@torch.enable_grad()
+def _train(module: nn.Module, x: Tensor, labels: Tensor, weight: Tensor) -> None:
+    """Minimise the cross-entropy of samples drawn in proportion to their weights."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
+    for _ in range(STEPS):
+        rows = torch.multinomial(weight, BATCH, replacement=True)
+        optimizer.zero_grad(set_to_none=True)
+        cross_entropy(module(x[rows]), labels[rows]).backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def _fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:
+    """Make a layer on (x − mean)/scale one on x."""
+    layer.weight /= scale
+    layer.bias -= layer.weight @ mean

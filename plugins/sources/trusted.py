@@ -1,0 +1,42 @@
+"""The sources that can be trusted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from automl_xfer.components import Float, SourceDomain, SourceSelection
+
+
+@dataclass(frozen=True)
+class TrustedSources(SourceSelection):
+    """Leave out a source whose labels are noise, or mean something else than the target's.
+
+    A source stays while its consistency (do neighbours bear one label?) and its agreement (do its
+    labels hold on the labelled target images, or on the other sources' where there are none?)
+    rise above chance by `least` of what the best source does, and while it lies at most `farthest`
+    times as far from the target as the nearest such source. Those that stay count alike. Leaving
+    harmful sources out before transfer: Rosenstein et al. 2005 (To transfer or not to transfer);
+    the rules are our own.
+    """
+
+    name = "trusted"
+    excludes = frozenset({"source_unread"})
+
+    least: float = Float(0.4, low=0.1, high=0.9)
+    farthest: float = Float(3.0, low=1.2, high=10.0, log=True)
+
+    def weights(self, sources: Sequence[SourceDomain], num_classes: int) -> list[float]:
+        consistent = self._stays([source.consistency for source in sources], num_classes)
+        agreeing = self._stays([source.agreement for source in sources], num_classes)
+        sound = [a and b for a, b in zip(consistent, agreeing, strict=True)]
+        near = [s.distance for s, stays in zip(sources, sound, strict=True) if stays]
+        limit = self.farthest * max(min(near, default=0.0), 1e-6)
+        return [
+            float(stays and source.distance <= limit)
+            for source, stays in zip(sources, sound, strict=True)
+        ]
+
+    def _stays(self, measured: Sequence[float | None], num_classes: int) -> list[bool]:
+        chance = 1 / num_classes
+        gains = [None if value is None else max(value - chance, 0.0) for value in measured]
+        best = max((gain for gain in gains if gain is not None), default=0.0)
+        return [gain is None or gain >= self.least * best for gain in gains]
