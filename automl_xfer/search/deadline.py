@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 SEARCH_SHARE = 0.65
 """The search itself ends here; finalists, the final fit and the report need the rest."""
 
+SEARCH_SHARE_WITHOUT_LABELS = 0.8
+
 FINALISTS_SHARE = 0.82
 FIT_SHARE = 0.97
 

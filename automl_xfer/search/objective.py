@@ -16,7 +16,6 @@ from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
-from automl_xfer.search.deadline import SEARCH_SHARE
 from automl_xfer.search.events import TrialFinished, TrialStarted
 from automl_xfer.search.judging import (
     best_trial,
@@ -120,7 +119,7 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
 
     A frozen one that must make features may take what is left, as later ones find them made.
     """
-    left = session.deadline.left(SEARCH_SHARE)
+    left = session.search_left()
     share = _TRIAL_SHARE * session.options.time_limit
     if strategy.frozen and predicted_seconds(session, strategy) > share:
         return left

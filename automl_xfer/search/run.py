@@ -17,7 +17,7 @@ from automl_xfer.evaluation.metrics import METRICS
 from automl_xfer.plugin.catalog import Catalog, check_same
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import StopRequested
-from automl_xfer.search.deadline import SEARCH_SHARE, Deadline
+from automl_xfer.search.deadline import Deadline
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener, Note, Progress, guarded
 from automl_xfer.search.looking import look_at_backbones
@@ -260,7 +260,7 @@ def _search(session: Session) -> None:
 
 def _run_baselines_outside(session: Session) -> None:
     for strategy, name in baselines_outside(session):
-        if session.deadline.left(SEARCH_SHARE) < 1.0 or session.should_stop():
+        if session.search_left() < 1.0 or session.should_stop():
             return
         if would_not_end(session, strategy, Role.BASELINE):
             continue
@@ -273,7 +273,7 @@ def _run_baselines_outside(session: Session) -> None:
 def _search_is_over(session: Session, limit: int | None) -> bool:
     spent = limit is not None and session.trials_run >= limit
     spent = spent or session.draws_skipped >= _MOST_SKIPPED
-    return spent or session.should_stop() or session.deadline.left(SEARCH_SHARE) < 1.0
+    return spent or session.should_stop() or session.search_left() < 1.0
 
 
 def _n_labelled(session: Session) -> int:

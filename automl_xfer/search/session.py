@@ -10,7 +10,11 @@ from automl_xfer.components import Validator
 from automl_xfer.plugin.catalog import Catalog
 from automl_xfer.plugin.manager import LoadedPlugins
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.deadline import Deadline
+from automl_xfer.search.deadline import (
+    SEARCH_SHARE,
+    SEARCH_SHARE_WITHOUT_LABELS,
+    Deadline,
+)
 from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import Plan
@@ -66,6 +70,14 @@ class Session:
     def has_target_labels(self) -> bool:
         """Whether the target has labels to select by."""
         return self.plan.kind != "no-target-labels"
+
+    def search_left(self, part: float = 1.0) -> float:
+        """Seconds until the search, or this part of it, must end.
+
+        With target labels finalists are repeated after it; without, only the final fits come.
+        """
+        share = SEARCH_SHARE if self.has_target_labels else SEARCH_SHARE_WITHOUT_LABELS
+        return self.deadline.left(part * share)
 
     def tell(self, event: Event) -> None:
         """Hand an event to whoever watches."""

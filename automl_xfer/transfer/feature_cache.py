@@ -13,10 +13,12 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from automl_xfer.components import FusedModel, StagedModel
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.device import autocast, batch_size
+from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
 from automl_xfer.transfer.model import pixel_batches, weights_key
 from automl_xfer.transfer.parts import Part
 
@@ -111,8 +113,11 @@ def extract(
     model = model.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    for pixels in pixel_batches(part, batch_size(device), device):
+    compute = cast(nn.Module, model)
+    for place, pixels in enumerate(pixel_batches(part, batch_size(device), device)):
         images = model.normalise(pixels)
+        if place == 0 and worth_folding(part, device):
+            compute = fold_batch_norms(model, images[:2])
         with autocast(device):
-            rows.append(model(images.flip(3) if flip else images).half().cpu().numpy())
+            rows.append(compute(images.flip(3) if flip else images).half().cpu().numpy())
     return np.concatenate(rows)

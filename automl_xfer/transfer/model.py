@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from automl_xfer.components import StagedModel
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
 from automl_xfer.transfer.device import autocast, batch_size
+from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
 from automl_xfer.transfer.parts import Part
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -95,8 +96,15 @@ def predict_probabilities(
 ) -> NDArray[np.float32]:
     """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
     ready_to_predict(model)
+    backbone = model.backbone
+    if worth_folding(part, device):
+        sample = backbone.normalise(next(pixel_batches(part, 2, device)))
+        backbone = fold_batch_norms(backbone, sample)
     batches = pixel_batches(part, batch_size(device), device)
-    rows = [batch_probabilities(model, pixels, flip=flip).cpu().numpy() for pixels in batches]
+    rows = [
+        batch_probabilities(model, pixels, flip=flip, backbone=backbone).cpu().numpy()
+        for pixels in batches
+    ]
     return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
 
@@ -107,16 +115,20 @@ def ready_to_predict(model: TransferModel) -> TransferModel:
 
 
 @torch.no_grad()
-def batch_probabilities(model: TransferModel, pixels: Tensor, *, flip: bool = True) -> Tensor:
+def batch_probabilities(
+    model: TransferModel, pixels: Tensor, *, flip: bool = True, backbone: nn.Module | None = None
+) -> Tensor:
     """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`.
 
     The backbone may run in 16 bit, as when features are cached; what follows runs in 32.
+    `backbone` is a faster one that computes what the model's own does.
     """
+    backbone = backbone if backbone is not None else model.backbone
     images = model.backbone.normalise(pixels)
     views = [images, images.flip(3)] if flip else [images]
     rows = []
     for view in views:
         with autocast(pixels.device.type):
-            features = model.backbone(view)
+            features = backbone(view)
         rows.append(model.head(model.feature_map(features.float())).softmax(1))
     return torch.stack(rows).mean(0)
