@@ -1,7 +1,6 @@
 """A backbone read at several stages, for heads that want more than the pooled features."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -78,8 +77,3 @@ def channel_means(activations: Tensor) -> Tensor:
 
 def _loud(block: Tensor) -> Tensor:
     return nn.functional.normalize(block.float(), dim=1) * math.sqrt(block.shape[1])
-
-
-def blocks(features: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
-    """Features (N, sum of widths) as one (N, width) tensor for each stage."""
-    return features.split(list(widths), dim=1)

@@ -143,13 +143,15 @@ def _sample(rows: NDArray[Any], size: int, seed: int) -> NDArray[Any]:
 
 
 def _centred(features: Features) -> NDArray[np.float32]:
-    centred = np.asarray(features, np.float32)
-    return centred - centred.mean(0)
+    exact = np.asarray(features, np.float32)
+    centred: NDArray[np.float32] = exact - exact.mean(0)
+    return centred
 
 
 def _unit(features: Features) -> NDArray[np.float32]:
-    unit = np.asarray(features, np.float32)
-    return unit / (np.linalg.norm(unit, axis=1, keepdims=True) + 1e-8)
+    exact = np.asarray(features, np.float32)
+    unit: NDArray[np.float32] = exact / (np.linalg.norm(exact, axis=1, keepdims=True) + 1e-8)
+    return unit
 
 
 def _principal(
@@ -170,7 +172,8 @@ def _moments(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float6
     """Mean (D,) and a factor (r, D) whose Gram matrix is the covariance."""
     exact = np.asarray(features, np.float64)
     mean = exact.mean(0)
-    factor = np.linalg.qr((exact - mean) / np.sqrt(max(len(exact) - 1, 1)), mode="r")
+    scaled = (exact - mean) / np.sqrt(max(len(exact) - 1, 1))
+    factor: NDArray[np.float64] = np.linalg.qr(scaled, mode="r")  # type: ignore[assignment]
     return mean, factor
 
 

@@ -42,7 +42,8 @@ def read_predictions(session: Session, record: TrialRecord) -> Predictions:
         mixed = pseudo = None
         if "mixed" in arrays:
             share = float(arrays["mixed_share"])
-            mixed = MixedPredictions(arrays["mixed"], *arrays["mixed_pairs"], share)
+            first, second = arrays["mixed_pairs"]
+            mixed = MixedPredictions(arrays["mixed"], first, second, share)
         if "pseudo" in arrays:
             pseudo = PseudoTarget(arrays["pseudo"], arrays["pseudo_labels"])
         return Predictions(

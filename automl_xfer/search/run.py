@@ -33,6 +33,7 @@ from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
 from automl_xfer.search.prepare import PreparedData, prepare
+from automl_xfer.search.sampling import within_reach
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
@@ -98,13 +99,17 @@ def open_session(
     prepared = prepare(options, cache, size, progress)
     with _warnings_told(listener):
         space = _space(options, catalog, prepared, device)
+    optuna_study = _open_study(options, store, url, catalog, prepared)
+    begun_with = float(store.get_study(options.study_name).options["time_limit"])
+    reached = within_reach(prepared.data, begun_with, device, cache)
+    prepared = replace(prepared, data=reached)
     session = Session(
         options=options,
         plugins=plugins,
         loaded=loaded,
         catalog=catalog,
         store=store,
-        optuna_study=_open_study(options, store, url, catalog, prepared),
+        optuna_study=optuna_study,
         prepared=prepared,
         plan=make_plan(prepared.data, options.metric, options.seed, prepared.validation_rows),
         space=space,
@@ -226,12 +231,26 @@ def _say_what_was_found(session: Session) -> None:
     for finding in session.prepared.health.findings:
         if finding.severity != "info":
             session.tell(Note(finding.message, warning=True))
+    _say_what_is_read(session)
     session.phase(
         "data",
         f"{facts['n_train']} labelled, {facts['n_unlabelled']} unlabelled target"
         f" images, {sum(facts['sources'].values())} source images, "  # type: ignore[attr-defined]
         f"{len(session.prepared.data.classes)} classes, {session.device}",
     )
+
+
+def _say_what_is_read(session: Session) -> None:
+    """Tell where the time limit does not suffice for all images."""
+    data, manifest = session.prepared.data, session.prepared.manifest
+    pairs = (("source", data.source), ("unlabelled", data.unlabelled))
+    for split, images in pairs:
+        there = len(manifest.select(split))  # type: ignore[arg-type]
+        if images is not None and len(images) < there:
+            session.note(
+                f"To fit the time, {len(images):,} of the {there:,} {split} images are used; with "
+                "a longer --time-limit there are more."
+            )
 
 
 def _requeue_interrupted(session: Session) -> None:

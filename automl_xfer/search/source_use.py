@@ -19,6 +19,9 @@ from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.pretrain import starting_backbone
 
+_Known = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""Features and labels of some images."""
+
 _SAMPLE = 500
 """So many images of a domain are enough to measure it."""
 
@@ -79,11 +82,11 @@ def measure_sources(
 
     of_rows = source.domains[source.indices]
     samples = [_sample(source.take(np.flatnonzero(of_rows == k))) for k in range(len(names))]
-    known = [(features(part), part.labels) for part in samples]
+    known = [(features(part), _labels(part)) for part in samples]
     target = np.concatenate([features(_sample(part)) for part in parts.unlabelled])
     labelled = None
     if parts.target is not None:
-        labelled = (features(parts.target), parts.target.labels)
+        labelled = (features(parts.target), _labels(parts.target))
     return tuple(
         SourceDomain(
             name=name,
@@ -96,12 +99,17 @@ def measure_sources(
     )
 
 
-def _agreement(known: list, place: int, labelled: tuple | None) -> float | None:  # type: ignore[type-arg]
+def _agreement(known: list[_Known], place: int, labelled: _Known | None) -> float | None:
     """On the labelled target images, else the best agreement with another source."""
     if labelled is not None:
         return neighbour_agreement(*known[place], *labelled)
     others = [each for other, each in enumerate(known) if other != place]
     return max((neighbour_agreement(*known[place], *each) for each in others), default=None)
+
+
+def _labels(part: Part) -> NDArray[np.int64]:
+    assert part.labels is not None
+    return part.labels
 
 
 def _sample(part: Part) -> Part:

@@ -51,10 +51,10 @@ def pseudo_target(
     held_out, rest = (np.flatnonzero(rows) for rows in (of_rows == nearest, of_rows != nearest))
     trial = source.take(held_out)
     assert trial.labels is not None
-    inner = replace(parts, source=source.take(rest), unlabelled=(trial.without_labels(),))
-    others = tuple(name for place, name in enumerate(names) if place != nearest)
     renumbered = source.domains - (source.domains > nearest)
-    inner = replace(inner, source=replace(inner.source, domains=renumbered))
+    others = tuple(name for place, name in enumerate(names) if place != nearest)
+    left = replace(source.take(rest), domains=renumbered)
+    inner = replace(parts, source=left, unlabelled=(trial.without_labels(),))
     inner, _ = use_sources(strategy, inner, others, context)
     fitted = fit(strategy, inner, context, teacher=teacher)
     return PseudoTarget(fitted.predict(trial), trial.labels)

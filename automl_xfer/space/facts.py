@@ -48,9 +48,9 @@ def provided_by(chosen: Component | type[Component], facts: frozenset[str]) -> f
     """
     if isinstance(chosen, Backbone):
         return chosen.provides | chosen.facts()
-    alignment = isinstance(chosen, type) and issubclass(chosen, AlignmentMethod)
-    if alignment and "source" not in chosen.trains_on and "target_labels" in facts:
-        return chosen.provides | {"source_unread"}
+    if isinstance(chosen, type) and issubclass(chosen, AlignmentMethod):
+        unread = "source" not in chosen.trains_on and "target_labels" in facts
+        return chosen.provides | ({"source_unread"} if unread else set())
     return chosen.provides
 
 

@@ -1,6 +1,7 @@
 """Checks of what judges: validators, transferability estimators and the choice of sources."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +39,9 @@ def check_score_does_not_change_its_input(validator: Validator) -> None:
 
 def check_score_is_the_same_each_time(validator: Validator) -> None:
     for predictions in _situations().values():
-        scores = [validator.score(predictions) for _ in range(2)]
-        expect(np.array_equal(*scores, equal_nan=True), f"it is {scores[0]} and then {scores[1]}")
+        first, second = (validator.score(predictions) for _ in range(2))
+        same = first == second or (math.isnan(first) and math.isnan(second))
+        expect(same, f"it is {first} and then {second}")
 
 
 def check_estimate_is_finite(estimator: TransferabilityEstimator) -> None:
@@ -115,12 +117,12 @@ def _probabilities(random: np.random.Generator, n: int) -> NDArray[np.float32]:
     return shares
 
 
-def _arrays(predictions: UnlabelledPredictions) -> list[NDArray[np.generic]]:
+def _arrays(predictions: UnlabelledPredictions) -> list[NDArray[Any]]:
     mixed, held_out = predictions.mixed, predictions.pseudo_target
     assert mixed is not None and held_out is not None
-    own = [predictions.target, predictions.source, predictions.source_labels, predictions.pool]
-    parts = [mixed.probabilities, mixed.first, mixed.second]
-    return [*own, *parts, held_out.probabilities, held_out.labels]
+    own: list[NDArray[Any]] = [predictions.target, predictions.source, predictions.source_labels]
+    parts: list[NDArray[Any]] = [mixed.probabilities, mixed.first, mixed.second]
+    return [*own, predictions.pool, *parts, held_out.probabilities, held_out.labels]
 
 
 def _sources() -> list[list[SourceDomain]]:

@@ -86,7 +86,8 @@ def _labels(n: int) -> Tensor:
 def _rotation(angle: float) -> Tensor:
     """Turn axes 0 and 1, 2 and 3, ... by `angle`."""
     turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    return torch.block_diag(*[turn] * (FEATURE_DIM // 2))
+    blocks: Tensor = torch.block_diag(*[turn] * (FEATURE_DIM // 2))
+    return blocks
 
 
 def _draw(labels: Tensor, random: torch.Generator) -> Tensor:

@@ -76,7 +76,8 @@ def _labelled_batch(
 
 def _plain_loss(training: Training, images: Tensor, soft: Tensor) -> Tensor:
     """Mean cross-entropy, for the gradient by the images."""
-    return -(soft * training.model(images).float().log_softmax(1)).sum(1).mean()
+    loss: Tensor = -(soft * training.model(images).float().log_softmax(1)).sum(1).mean()
+    return loss
 
 
 def _domain_loss(training: Training, name: str, drawn: LabelledBatch, batch: Batch) -> Tensor:

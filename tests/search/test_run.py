@@ -82,7 +82,7 @@ def _plugin(options, name):
         "@dataclass(frozen=True)\n"
         "class Extra(Regularizer):\n"
         f"    name = '{name}'\n"
-        "    def build(self, backbone, head):\n"
+        "    def build(self, backbone, head, labelled):\n"
         "        raise ValueError('my plugin is broken')\n"
         "@hookimpl\n"
         "def register_regularizers():\n"
