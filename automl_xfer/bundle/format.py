@@ -8,7 +8,7 @@ from typing import Any
 
 from automl_xfer.errors import BundleError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "bundle.json"
 WEIGHTS = "model.safetensors"
 MODEL_CARD = "MODEL_CARD.md"

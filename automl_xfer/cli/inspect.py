@@ -84,12 +84,15 @@ def _measure(
 ) -> "list[MeasuredSource]":
     """Every source on the first backbone that these options offer."""
     from automl_xfer.components import BackboneRequest
+    from automl_xfer.errors import ConfigError
     from automl_xfer.plugin.source import PluginSource
     from automl_xfer.search.measure_domains import measure_domains
 
     patterns = (backbone,) if backbone else ()
     offered = PluginSource().load()[1].backbones(BackboneRequest(patterns, weights_dir))
     pretrained = [each for each in offered if each.initialisation == "pretrained"]
+    if not pretrained:
+        raise ConfigError(f"{backbone!r} has no pretrained weights; give another --backbone")
     return measure_domains(checked.manifest, pretrained[0], image_size)
 
 
@@ -113,7 +116,7 @@ def _distances(measured: "list[MeasuredSource]") -> Table:
         apart = "-" if each.prior_difference is None else f"{each.prior_difference:.2f}"
         table.add_row(
             Text(each.name),
-            *(f"{number:.2f}" for number in numbers),
+            *("-" if number is None else f"{number:.2f}" for number in numbers),
             f"{each.consistency:.0%}",
             agreement,
             apart,

@@ -49,7 +49,8 @@ class AlignmentMethod(Component):
     def build(self, feature_dim: int, num_classes: int) -> nn.Module | None:
         """A loss module called as `loss(source: Batch, target: Batch, progress: float)`.
 
-        `progress` runs from 0 to 1 over the training; the module's own parameters (a
+        A method that does not require a source is given the labelled target batch where there is
+        none. `progress` runs from 0 to 1 over the training; the module's own parameters (a
         discriminator) train with the model. It returns a scalar, already weighted. None: no loss.
         """
         return None
@@ -69,6 +70,10 @@ class AlignmentMethod(Component):
         Shapes as for `align`. They weigh the head's fit and the cross-entropy. None: all equal.
         """
         return None
+
+    def least_target_batch(self, num_classes: int) -> int:
+        """How many target images the loss needs to see at once, however small the batches are."""
+        return 0
 
     def align(
         self, source: Tensor, source_labels: Tensor, target: Tensor

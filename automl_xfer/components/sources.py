@@ -29,6 +29,8 @@ class SourceSelection(Component):
 
     axis: ClassVar[str] = "sources"
     requires: ClassVar[frozenset[str]] = frozenset({"two_sources"})
+    measures: ClassVar[bool] = True
+    """Whether `weights` looks at more than name and number of images; measuring takes seconds."""
 
     @abstractmethod
     def weights(self, sources: Sequence[SourceDomain], num_classes: int) -> Sequence[float]:

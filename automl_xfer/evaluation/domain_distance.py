@@ -31,9 +31,9 @@ _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 class DomainDistance:
     """Three views of the distance between two domains; each is about 0 for equal ones."""
 
-    proxy_a: float
-    """0: no linear classifier tells the domains apart; 2: one does without an error. NaN where a
-    domain has a single image."""
+    proxy_a: float | None
+    """0: no linear classifier tells the domains apart; 2: one does without an error. None where
+    a domain has a single image."""
     frechet: float
     """Between Gaussians on unit features, 0..4; above 0 also between two samples of one domain,
     the more the fewer images."""
@@ -55,17 +55,17 @@ def domain_distance(source: Features, target: Features, seed: int = 0) -> Domain
     )
 
 
-def proxy_a_distance(first: Features, second: Features) -> float:
+def proxy_a_distance(first: Features, second: Features) -> float | None:
     """2 (1 − 2 error) in 0..2 of a linear classifier between the domains, cross-validated.
 
     Equally many images of each, the first; logistic regression on at most 64 whitened principal
-    axes of the standardised features, one axis for every four images at most. NaN where a domain
+    axes of the standardised features, one axis for every four images at most. None where a domain
     has a single image.
     Ben-David et al. 2010, A theory of learning from different domains.
     """
     n = min(len(first), len(second))
     if n < 2:
-        return float("nan")
+        return None
     both = StandardScaler().fit_transform(np.concatenate([first[:n], second[:n]], dtype=np.float64))
     x = np.concatenate(_principal(both[:n], both[n:], min(_AXES, n // 2)))
     x /= x.std(0) + 1e-12

@@ -22,7 +22,7 @@ SOURCE_TOLERANCE = 0.10
 """A candidate may lose this much held-out source accuracy against the best one."""
 
 COLLAPSE_SHARE = 0.25
-"""A class may shrink to this share of its part in the source-only predictions."""
+"""A class may shrink to this share of its part in the source-only predictions or the source."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,17 @@ class Candidate:
 
 
 def collapsed(candidate: Candidate, reference: Candidate) -> bool:
-    """Whether a class that source-only predicts has all but vanished from the predictions."""
+    """Whether a class that source-only predicts has all but vanished from the predictions.
+
+    What source-only predicts more often than the source has the class is its own collapse: no
+    more than the class's share of the source is asked for.
+    """
     k = candidate.target.shape[1]
     ours = np.bincount(candidate.target.argmax(1), minlength=k)
     theirs = np.bincount(reference.target.argmax(1), minlength=k)
-    return bool(np.any(ours < COLLAPSE_SHARE * theirs - 1))
+    shares = np.bincount(reference.source_labels, minlength=k) / len(reference.source_labels)
+    expected = shares * len(candidate.target)
+    return bool(np.any(ours < COLLAPSE_SHARE * np.minimum(theirs, expected) - 1))
 
 
 def passes_gates(
@@ -56,14 +62,20 @@ def passes_gates(
     """Whether held-out source accuracy holds and no class collapsed against source-only.
 
     Accuracy is compared with the best of `candidates` on the sources that the candidate learns
-    from: to leave out a harmful one is no fault.
+    from: to leave out a harmful one is no fault. To learn from a harmful one alone is: on its own
+    sources a candidate must do at least half as well as the others do on theirs.
     """
+    rows = _learnt(candidate)
+    own = candidate.source_accuracy(rows)
+    kept = own >= max(each.source_accuracy(rows) for each in candidates) - SOURCE_TOLERANCE
+    sound = own >= 0.5 * max(each.source_accuracy(_learnt(each)) for each in candidates)
+    return kept and sound and not collapsed(candidate, reference)
+
+
+def _learnt(candidate: Candidate) -> NDArray[np.bool_] | None:
+    """The rows of the sources that it learns from; None for all."""
     rows = candidate.learnt_from
-    if rows is not None and not rows.any():
-        rows = None
-    best = max(each.source_accuracy(rows) for each in candidates)
-    kept = candidate.source_accuracy(rows) >= best - SOURCE_TOLERANCE
-    return kept and not collapsed(candidate, reference)
+    return rows if rows is not None and rows.any() else None
 
 
 def validator_scores(
@@ -99,14 +111,17 @@ def mean_ranks(
 ) -> NDArray[np.float64]:
     """(candidates,) weighted mean rank share in 0..1 over the validators, 1 is best.
 
-    It is -1 behind a gate. What is behind a gate has no voice in the pool, unless all are. A
-    validator that has nothing to say of some candidate is not heard.
+    It is -1 behind a gate. What is behind a gate has no voice in the pool, unless all are, and
+    silences nobody. A validator that has nothing to say of some other candidate is not heard.
     """
     open_gate = [passes_gates(c, reference, candidates) for c in candidates]
     speaks = [a and b for a, b in zip(open_gate, in_pool or open_gate, strict=True)]
     counted = [validator for validator in validators if validator.weight > 0]
     scores = validator_scores(candidates, counted, speaks if any(speaks) else None)
-    heard = np.isfinite(scores).all(axis=0)
+    ranked = np.array(open_gate if any(open_gate) else [True] * len(candidates))
+    heard = np.isfinite(scores[ranked]).all(axis=0)
     weights = np.array([validator.weight for validator in counted])[heard]
-    ranks = rankdata(scores[:, heard], axis=0) @ weights / (weights.sum() * len(candidates))
+    ranks = np.full(len(candidates), -1.0)
+    own = rankdata(scores[ranked][:, heard], axis=0) @ weights
+    ranks[ranked] = own / (weights.sum() * ranked.sum())
     return np.where(open_gate, ranks, -1.0)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from automl_xfer.components import (
@@ -223,6 +223,8 @@ def _declaration_fault(made: type[Component]) -> str | None:
         return "which must be decorated with @dataclass(frozen=True)"
     if not _KEBAB_CASE.fullmatch(made.name):
         return f"whose name must be words in small letters joined by '-', not {made.name!r}"
+    if getattr(made, "distils", False) and "teacher" not in {each.name for each in fields(made)}:
+        return "which distils and needs a field `teacher: str = ''` for the search to fill"
     for attribute in ("requires", "excludes", "provides"):
         if not isinstance(getattr(made, attribute), AbstractSet):
             return f"whose {attribute} must be a frozenset of fact names"

@@ -1,6 +1,6 @@
 """Cost: predicted seconds of a trial from the measured speed of its backbone."""
 
-from automl_xfer.components import AlignmentMethod, Strategy
+from automl_xfer.components import AlignmentMethod, AugmentationPolicy, Strategy
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord, TrialState
@@ -33,10 +33,18 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     if type(strategy.alignment).build is not AlignmentMethod.build and parts.source is not None:
         views = 2 if strategy.alignment.two_views else 1
         per_step += views  # the unlabelled target batch of an alignment loss
+    if type(strategy.augmentation).perturb is not AugmentationPolicy.perturb:
+        per_step *= 2  # the gradient by the images
     images = sum(len(train) for train, _ in session.plan.folds)
     if not use_target and parts.target is not None and parts.source is not None:
         images = len(session.plan.folds) * len(parts.source)  # an epoch passes over the source
-    return adapting + _STEP * speed * images * per_step * strategy.optimization.epochs
+    training = _STEP * speed * images * per_step * strategy.optimization.epochs
+    return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
+
+
+def _tries_pseudo_target(session: Session) -> bool:
+    """Whether each trial fits once more with one source as if it were the target."""
+    return session.prepared.data.target is None and len(session.prepared.data.source_names) > 1
 
 
 def _images_adapting(session: Session, strategy: Strategy) -> float:
@@ -98,5 +106,6 @@ def fit_seconds(session: Session, trial: TrialRecord) -> float:
 
     The first fold of a frozen strategy paid for features that are cached by now.
     """
-    folds = 1.5 if trial.strategy["optimization"].get("epochs") else 0.5
+    made = Strategy.from_dict(trial.strategy, session.catalog.classes)
+    folds = 0.5 if made.frozen and not adapts_model(made.alignment) else 1.5
     return folds * trial.timings.get("fit", 0.0) / len(session.plan.folds) + 2.0

@@ -112,7 +112,7 @@ def _fit(
             continue
         with building_folder(session) as building:
             try:
-                fitted = fit_members(session, candidate, building)
+                fitted = fit_members(session, candidate, building, measure_sources=True)
             except ChildFailure as failure:
                 session.note(f"{candidate.description} was not fitted: {failure}", warning=True)
                 reasons.append(str(failure))

@@ -1,5 +1,6 @@
 """Final fit: train the winner on all rows, write the bundle, score the test split once."""
 
+import logging
 import platform
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.data.manifest import TestSplit
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel, ChildFailure, run_in_child
+from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.plan import training_parts
@@ -32,7 +34,10 @@ from automl_xfer.study.records import SourceResult, StudyResult
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.parts import StudyData
+
+logger = logging.getLogger(__name__)
 
 _LEAST_SHARE = 0.03
 """What a last step gets when no time is left: better a little late than without a model."""
@@ -51,21 +56,36 @@ class FinalFitRequest:
     cache_directory: Path
     plugins: PluginSource
     directory: Path
+    measure_sources: bool = False
 
 
-def fit_member(request: FinalFitRequest, channel: Channel) -> list[SourceResult]:
-    """Train on every labelled row and save the weights; what it learnt from each source."""
+@dataclass(frozen=True)
+class FittedMember:
+    """What is told of a member beside its weights; `sources` where they were to be measured."""
+
+    weights: tuple[float, ...] | None  # of an image of each source; None: no source is read
+    sources: tuple[SourceResult, ...] = ()
+
+
+def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
+    """Train on every labelled row and save the weights."""
     classes = request.plugins.load()[1].classes
     strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
-    parts, uses = use_sources(
-        strategy, training_parts(request.data), request.data.source_names, context
-    )
-    fitted = fit(strategy, parts, context, teacher=teacher_of(strategy, classes))
+    names, all_parts = request.data.source_names, training_parts(request.data)
+    parts, uses = use_sources(strategy, all_parts, names, context)
+    teacher = teacher_of(strategy, all_parts, names, context, classes)
+    fitted = fit(strategy, parts, context, teacher=teacher)
     save_member(fitted.model, request.directory)
-    if request.data.source is None:
-        return []
-    return source_results(request.data, fitted, uses, strategy, context)
+    reads = request.data.source is not None and domains_used(strategy.alignment, parts)[0]
+    weights = tuple(use.weight for use in uses) or (1.0,) * len(names) if reads else None
+    sources: tuple[SourceResult, ...] = ()
+    if request.measure_sources and request.data.source is not None:
+        try:
+            sources = tuple(source_results(request.data, fitted, strategy, context))
+        except Exception:  # a table of the report is not worth a model
+            logger.warning("the sources could not be measured", exc_info=True)
+    return FittedMember(weights, sources)
 
 
 def fit_members(
@@ -73,16 +93,24 @@ def fit_members(
     winner: Winner,
     building: Path,
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    measure_sources: bool = False,
 ) -> Winner:
-    """Train every member into `building`, the heaviest first; the winner as it could be trained.
+    """Train every member into `building`; the winner as it could be trained.
 
-    Where the time ends after some members, those are the winner. Raises ChildFailure when not
-    even one can be trained.
+    The heaviest first, of equal ones the cheapest. One that cannot be trained in the time left is
+    left out. Raises ChildFailure when not even one can be trained.
     """
-    members = sorted(winner.members, key=lambda member: -member[1])
+    costs = {each.trial.id: fit_seconds(session, each.trial) for each, _ in winner.members}
+    members = sorted(winner.members, key=lambda each: (-each[1], costs[each[0].trial.id]))
     fitted: list[tuple[Finalist, float]] = []
-    sources: list[SourceResult] = []
+    found: list[FittedMember] = []
+    failure: ChildFailure | None = None
     for finalist, weight in members:
+        left = session.deadline.left(FIT_SHARE)
+        if fitted and costs[finalist.trial.id] > left:
+            session.note(f"{finalist.trial.description} is not in the ensemble: no time was left")
+            continue
         request = FinalFitRequest(
             strategy=finalist.trial.strategy,
             data=session.prepared.data,
@@ -91,21 +119,37 @@ def fit_members(
             cache_directory=session.cache_directory,
             plugins=session.plugins,
             directory=building / f"member-{len(fitted)}",
+            measure_sources=measure_sources and not fitted,
         )
-        timeout = max(session.deadline.left(FIT_SHARE), _LEAST_SHARE * session.deadline.seconds)
+        timeout = max(left, _LEAST_SHARE * session.deadline.seconds)
         try:
-            found = run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
-        except ChildFailure as failure:
-            if not fitted:
-                raise
-            session.note(
-                f"{finalist.trial.description} is not in the ensemble: {failure}", warning=True
-            )
-            break
-        sources = found if not fitted else sources
+            done = run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
+        except ChildFailure as fault:
+            failure = fault
+            if len(members) > 1:
+                told = f"{finalist.trial.description} is not in the ensemble: {failure}"
+                session.note(told, warning=True)
+            continue
         fitted.append((finalist, weight))
+        found.append(done)
+    if not fitted:
+        assert failure is not None
+        raise failure
     total = sum(weight for _, weight in fitted)
-    return Winner(tuple((finalist, weight / total) for finalist, weight in fitted), tuple(sources))
+    shares = [weight / total for _, weight in fitted]
+    kept = tuple((finalist, share) for (finalist, _), share in zip(fitted, shares, strict=True))
+    return Winner(kept, _weighed(found, shares))
+
+
+def _weighed(found: list[FittedMember], shares: list[float]) -> tuple[SourceResult, ...]:
+    """The sources as the first member saw them, with the weights of all members together."""
+    results = []
+    for place, source in enumerate(found[0].sources):
+        weights = [0.0 if each.weights is None else each.weights[place] for each in found]
+        unread = all(each.weights is None for each in found)
+        weight = None if unread else float(np.dot(shares, weights))
+        results.append(SourceResult(**{**source, "weight": weight}))  # type: ignore[typeddict-item]
+    return tuple(results)
 
 
 @contextmanager

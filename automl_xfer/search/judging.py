@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,12 @@ def read_predictions(session: Session, record: TrialRecord) -> Predictions:
             f"the predictions of trial {record.number} are not in {path}: every process that "
             "searches one study needs the same --studies-dir; or begin another with --study"
         )
+    return _stored(path)
+
+
+@lru_cache(maxsize=256)
+def _stored(path: Path) -> Predictions:
+    """What lies in a file that is written once and never changed."""
     with np.load(path, allow_pickle=False) as arrays:
         mixed = pseudo = None
         if "mixed" in arrays:
@@ -126,13 +134,16 @@ def unlabelled_score(session: Session, record: TrialRecord) -> float:
     finished = [*session.complete_trials(), record]
     candidates = [candidate(session, each) for each in finished]
     reference = candidate(session, source_only(finished) or finished[0])
-    pool = np.mean([c.target for c, v in zip(candidates, in_pool(finished), strict=True) if v], 0)
+    open_gate = [passes_gates(each, reference, candidates) for each in candidates]
+    voices = [a and b for a, b in zip(open_gate, in_pool(finished), strict=True)]
+    heard_of = voices if any(voices) else [True] * len(candidates)
+    pool = np.mean([c.target for c, v in zip(candidates, heard_of, strict=True) if v], axis=0)
     seen = seen_of(candidates[-1], pool)
     counted = [validator for validator in session.validators if validator.weight > 0]
     scores = np.array([validator.score(seen) for validator in counted])
     heard = np.isfinite(scores)
     weights = np.array([validator.weight for validator in counted])[heard]
-    gate = 0.0 if passes_gates(candidates[-1], reference, candidates) else 1.0
+    gate = 0.0 if open_gate[-1] else 1.0
     return float(scores[heard] @ weights / weights.sum()) - gate
 
 

@@ -1,5 +1,6 @@
 """Look: load every backbone once, compute its features, and rank the backbones before training."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -23,6 +24,8 @@ from automl_xfer.transfer.feature_cache import FeatureCache, extract
 from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, StudyData
 from automl_xfer.transfer.pretrain import starting_backbone
+
+logger = logging.getLogger(__name__)
 
 _LABELLED, _UNLABELLED = 400, 200
 """So many images are enough to rank the backbones."""
@@ -74,10 +77,21 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
         target, _ = _features(backbone, data.unlabelled, context, _UNLABELLED)
     labels = torch.from_numpy(labelled.labels[rows])
     estimates = {
-        estimator.name: estimator.estimate(features, labels, target)
+        estimator.name: _estimate(estimator, features, labels, target)
         for estimator in _estimators(catalog, request.facts)
     }
     return BackboneLook(candidate.label, estimates, seconds)
+
+
+def _estimate(
+    estimator: TransferabilityEstimator, features: Tensor, labels: Tensor, target: Tensor
+) -> float:
+    """The score; NaN where the estimator fails, as it only orders the start."""
+    try:
+        return float(estimator.estimate(features, labels, target))
+    except Exception:
+        logger.warning("the estimator %s failed", estimator.name, exc_info=True)
+        return float("nan")
 
 
 def _estimators(catalog: Catalog, facts: frozenset[str]) -> list[TransferabilityEstimator]:

@@ -33,6 +33,7 @@ from automl_xfer.search.trial_note import annotate
 from automl_xfer.space.choosing import name_of
 from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
+from automl_xfer.transfer.adapting import adapts_model
 
 _TRIAL_SHARE = 0.3
 """No trial may take more than this share of the whole time."""
@@ -54,9 +55,9 @@ class TrialFailedError(AutomlXferError):
 def objective(session: Session, trial: optuna.Trial) -> float:
     """Draw, run and record one strategy; what Optuna optimises."""
     strategy = with_teacher(session, session.space.suggest(trial))
-    if strategy is None:  # nobody is there yet to learn from
+    if strategy is None:
         session.draws_skipped += 1
-        raise optuna.TrialPruned
+        raise TrialFailedError("there is no frozen strategy yet to learn from")
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
     if (
         not _is_what_was_queued(session, trial, strategy)
@@ -121,7 +122,8 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
     """
     left = session.search_left()
     share = _TRIAL_SHARE * session.options.time_limit
-    if strategy.frozen and predicted_seconds(session, strategy) > share:
+    makes_features = strategy.frozen and not adapts_model(strategy.alignment)
+    if makes_features and predicted_seconds(session, strategy) > share:
         return left
     return min(left, share)
 
@@ -234,9 +236,10 @@ class _Watch:
         self.scores: list[float] = []
         self.correct = CorrectImages()
         self.best: CorrectImages | None = None
-        best = best_trial(session)
         comparable = session.has_target_labels and session.plan.metric == "accuracy"
-        if record.role in (Role.PORTFOLIO, Role.SEARCH) and comparable and best:
+        tried = record.role in (Role.PORTFOLIO, Role.SEARCH)
+        best = best_trial(session) if comparable and tried else None
+        if best:
             predictions = read_predictions(session, best)
             labels = session.prepared.data.target.labels  # type: ignore[union-attr]
             assert labels is not None

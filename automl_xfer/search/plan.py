@@ -40,9 +40,10 @@ def make_plan(
     """The plan for this data: the user's validation split, folds by size, or a source hold-out."""
     if data.target is None:
         assert data.source is not None and data.source.labels is not None
-        return Plan(
-            "no-target-labels", metric, (holdout(data.source.labels, _SOURCE_HOLDOUT, seed),)
-        )
+        strata = data.source.labels
+        if data.source_domains is not None:
+            strata = strata + data.num_classes * data.source_domains
+        return Plan("no-target-labels", metric, (holdout(strata, _SOURCE_HOLDOUT, seed),))
     labels = data.target.labels
     assert labels is not None
     if validation_rows is not None and len(validation_rows):

@@ -43,12 +43,18 @@ def enqueue(session: Session, strategy: Strategy, attributes: dict[str, Any]) ->
 
 
 def tried(session: Session) -> set[str]:
-    """The strategies that run, or ended otherwise than by the clock or the user, as JSON."""
-    return {
-        json.dumps(record.strategy, sort_keys=True)
-        for record in session.store.trials(session.name)
-        if record.repeats is None and record.failure_kind not in _NOT_TRIED
-    }
+    """The strategies that run, or ended otherwise than by the clock or the user, as JSON.
+
+    One that had a teacher is there with it and, as it was queued, without.
+    """
+    known = set()
+    for record in session.store.trials(session.name):
+        if record.repeats is None and record.failure_kind not in _NOT_TRIED:
+            known.add(json.dumps(record.strategy, sort_keys=True))
+            if record.strategy["regularizer"].get("teacher"):
+                plain = {**record.strategy["regularizer"], "teacher": ""}
+                known.add(json.dumps({**record.strategy, "regularizer": plain}, sort_keys=True))
+    return known
 
 
 def waiting(session: Session) -> set[str]:

@@ -44,8 +44,14 @@ class PreparedData:
             "sources": sources,
             "classes": list(self.manifest.classes),
             "image_size": self.data.image_size,
+            "n_read": self.n_read(),
             "thumbnails": self._thumbnails(),
         }
+
+    def n_read(self) -> dict[str, int]:
+        """How many source and unlabelled images the search reads; on a CPU perhaps not all."""
+        pairs = (("source", self.data.source), ("unlabelled", self.data.unlabelled))
+        return {name: len(images or ()) for name, images in pairs}
 
     def _thumbnails(self) -> dict[str, list[str]]:
         """A few labelled images of each class, for the report."""

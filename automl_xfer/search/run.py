@@ -99,10 +99,9 @@ def open_session(
     prepared = prepare(options, cache, size, progress)
     with _warnings_told(listener):
         space = _space(options, catalog, prepared, device)
+    limit = _begun_with(options, store)
+    prepared = replace(prepared, data=within_reach(prepared.data, limit, device, cache))
     optuna_study = _open_study(options, store, url, catalog, prepared)
-    begun_with = float(store.get_study(options.study_name).options["time_limit"])
-    reached = within_reach(prepared.data, begun_with, device, cache)
-    prepared = replace(prepared, data=reached)
     session = Session(
         options=options,
         plugins=plugins,
@@ -155,6 +154,14 @@ def _space(options: SearchOptions, catalog: Catalog, prepared: PreparedData, dev
     backbones = catalog.backbones(request)
     facts = data_facts(prepared.manifest)
     return Space(catalog.classes, backbones, facts, options.choices)
+
+
+def _begun_with(options: SearchOptions, store: StudyStore) -> float:
+    """The time limit that decides how many images are read: that of the study's first run."""
+    if not store.study_exists(options.study_name):
+        return options.time_limit
+    begun = store.get_study(options.study_name).options
+    return float(begun.get("time_limit", options.time_limit))
 
 
 def _open_study(
@@ -211,12 +218,14 @@ def _check_same_study(
         "metric": options.metric,
         "seed": options.seed,
         "image size": prepared.data.image_size,
+        "share of the images": prepared.n_read(),
     }
     then = {
         "data": stored.manifest_hash,
         "metric": stored.metric,
         "seed": stored.seed,
         "image size": stored.facts.get("image_size"),
+        "share of the images": stored.facts.get("n_read"),
     }
     changed = [key for key, value in now.items() if then[key] != value]
     if changed:
@@ -248,8 +257,8 @@ def _say_what_is_read(session: Session) -> None:
         there = len(manifest.select(split))  # type: ignore[arg-type]
         if images is not None and len(images) < there:
             session.note(
-                f"To fit the time, {len(images):,} of the {there:,} {split} images are used; with "
-                "a longer --time-limit there are more."
+                f"To fit the time, {len(images):,} of the {there:,} {split} images are used; a new "
+                "study with a longer --time-limit uses more."
             )
 
 

@@ -6,40 +6,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.components import SourceDomain, Strategy
-from automl_xfer.evaluation.domain_distance import (
-    DomainDistance,
-    domain_distance,
-    prior_difference,
-)
+from automl_xfer.evaluation.domain_distance import domain_distance, prior_difference
 from automl_xfer.search.plan import training_parts
-from automl_xfer.search.source_use import SourceUse, measure_sources
+from automl_xfer.search.source_use import NEAR_ZERO, measure_sources
 from automl_xfer.study.records import SourceResult
 from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.feature_cache import extract
 from automl_xfer.transfer.fit import FittedStrategy
-from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.parts import Part, StudyData, TrainingParts
 from automl_xfer.transfer.pretrain import starting_backbone
 
-_SAMPLE = 400
-_NEAR_ZERO = 0.1
+_SAMPLE = 300
 
 
 def source_results(
     data: StudyData,
     fitted: FittedStrategy,
-    uses: tuple[SourceUse, ...],
     strategy: Strategy,
     context: FitContext,
 ) -> list[SourceResult]:
-    """One entry for each source, in the order of their names."""
+    """One entry for each source, in the order of their names; the weights are still to be set."""
     parts = training_parts(data)
     assert parts.source is not None and data.source_domains is not None
     backbone = starting_backbone(strategy.backbone, parts, context)
     domains = measure_sources(parts, data.source_names, backbone, context)
-    read = domains_used(strategy.alignment, parts)[0]
-    weights = [use.weight for use in uses] or [float(read)] * len(domains)
 
     def plain(part: Part) -> NDArray[np.float32]:
+        if not strategy.frozen:
+            return extract(backbone, part, context.device).astype(np.float32)
         whole = context.cache.features(backbone, part.image_set, context.device)
         return np.asarray(whole[part.indices], np.float32)
 
@@ -47,30 +41,23 @@ def source_results(
     before = np.concatenate([plain(part) for part in target])
     after = np.concatenate([fitted.features(part).numpy() for part in target])
     results = []
-    for place, (domain, weight) in enumerate(zip(domains, weights, strict=True)):
+    for place, domain in enumerate(domains):
         rows = np.flatnonzero(data.source_domains == place)
         mine = parts.source.take(np.random.default_rng(0).permutation(rows)[:_SAMPLE])
         aligned = fitted.features(mine, from_source=True).numpy()
         results.append(
             _result(
                 domain,
-                weight,
-                _known(domain_distance(plain(mine), before)),
-                _known(domain_distance(aligned, after)),
+                asdict(domain_distance(plain(mine), before)),
+                asdict(domain_distance(aligned, after)),
                 _prior_difference(parts, rows),
             )
         )
     return results
 
 
-def _known(distance: DomainDistance) -> dict[str, float | None]:
-    """The distances by name; None for what cannot be measured, as JSON has no NaN."""
-    return {name: value if np.isfinite(value) else None for name, value in asdict(distance).items()}
-
-
 def _result(
     domain: SourceDomain,
-    weight: float,
     before: dict[str, float | None],
     after: dict[str, float | None],
     difference: float | None,
@@ -78,7 +65,7 @@ def _result(
     return SourceResult(
         name=domain.name,
         images=domain.images,
-        weight=weight,
+        weight=None,
         consistency=domain.consistency,
         agreement=domain.agreement,
         before=before,
@@ -110,15 +97,16 @@ def source_notes(sources: tuple[SourceResult, ...]) -> list[str]:
     """A sentence for each source that the winner leaves out or hardly heeds."""
     notes = []
     for source in sources:
-        if source["weight"] >= _NEAR_ZERO:
+        weight = source["weight"]
+        if weight is None or weight >= NEAR_ZERO:
             continue
-        heard = "does not learn from" if not source["weight"] else "hardly learns from"
+        heard = "does not learn from" if not weight else "hardly learns from"
         why = f"neighbours in it share a label {source['consistency']:.0%} of the time"
         if source["agreement"] is not None:
             why += f", its labels hold elsewhere {source['agreement']:.0%} of the time"
-        notes.append(
-            f"The winner {heard} the source {source['name']} "
-            f"(weight {source['weight']:.2f}): {why}, and its distance to the target "
-            f"(squared MMD) is {source['before']['mmd']:.2f}."
-        )
+        far = source["before"]["mmd"]
+        if far is not None:
+            why += f", and its distance to the target (squared MMD) is {far:.2f}"
+        named = f"the source {source['name']} (weight {weight:.2f})"
+        notes.append(f"The winner {heard} {named}: {why}.")
     return notes

@@ -22,6 +22,9 @@ from automl_xfer.transfer.pretrain import starting_backbone
 _Known = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Features and labels of some images."""
 
+NEAR_ZERO = 0.1
+"""A source whose images weigh less than this, where the mean is 1, is as good as left out."""
+
 _SAMPLE = 500
 """So many images of a domain are enough to measure it."""
 
@@ -44,29 +47,46 @@ def use_sources(
     source = parts.source
     if source is None or len(names) < 2 or not domains_used(strategy.alignment, parts)[0]:
         return parts, ()
-    backbone = starting_backbone(strategy.backbone, parts, context)
-    domains = measure_sources(parts, names, backbone, context)
-    weights = _weights(strategy.sources, domains, parts.num_classes)
+    domains = _measured(strategy, parts, names, context)
     assert source.domains is not None
-    of_rows = weights[source.domains[source.indices]]
-    of_rows = of_rows / of_rows.mean()
-    scale = float(of_rows.max() / weights.max())
+    rows_of = source.domains[source.indices]
+    weights = _weights(strategy.sources, domains, parts.num_classes)
+    of_rows = weights[rows_of]
     uses = tuple(
-        SourceUse(domain, float(weight) * scale)
+        SourceUse(domain, float(weight / of_rows.mean()))
         for domain, weight in zip(domains, weights, strict=True)
     )
     if np.ptp(of_rows) == 0:
         return parts, uses
     kept = np.flatnonzero(of_rows > 0)
-    narrowed = replace(source, weights=of_rows.astype(np.float32)).take(kept)
-    return replace(parts, source=narrowed), uses
+    relative = (of_rows / of_rows[kept].mean()).astype(np.float32)
+    return replace(parts, source=replace(source, weights=relative).take(kept)), uses
+
+
+def _measured(
+    strategy: Strategy, parts: TrainingParts, names: tuple[str, ...], context: FitContext
+) -> tuple[SourceDomain, ...]:
+    """The sources as the selection sees them; unmeasured where it looks at nothing."""
+    if strategy.sources.measures:
+        backbone = starting_backbone(strategy.backbone, parts, context)
+        return measure_sources(parts, names, backbone, context)
+    assert parts.source is not None and parts.source.domains is not None
+    counts = np.bincount(parts.source.domains[parts.source.indices], minlength=len(names))
+    return tuple(
+        SourceDomain(name, int(n), np.nan, np.nan, None)
+        for name, n in zip(names, counts, strict=True)
+    )
 
 
 def _weights(
     selection: SourceSelection, domains: tuple[SourceDomain, ...], num_classes: int
 ) -> NDArray[np.float64]:
-    weights = np.asarray(selection.weights(domains, num_classes), np.float64)
-    return weights if weights.sum() > 0 else np.ones(len(domains))
+    """A weight for each source, 0 for one without an image here; all alike where all would be 0."""
+    there = np.array([domain.images > 0 for domain in domains])
+    present = [domain for domain in domains if domain.images]
+    weights = np.zeros(len(domains))
+    weights[there] = np.asarray(selection.weights(present, num_classes), np.float64)
+    return weights if weights.sum() > 0 else there.astype(np.float64)
 
 
 def measure_sources(
@@ -81,30 +101,37 @@ def measure_sources(
         return np.asarray(whole[part.indices], np.float32)
 
     of_rows = source.domains[source.indices]
-    samples = [_sample(source.take(np.flatnonzero(of_rows == k))) for k in range(len(names))]
-    known = [(features(part), _labels(part)) for part in samples]
+    there = [k for k in range(len(names)) if np.any(of_rows == k)]
+    samples = {k: _sample(source.take(np.flatnonzero(of_rows == k))) for k in there}
+    known = {k: (features(part), _labels(part)) for k, part in samples.items()}
     target = np.concatenate([features(_sample(part)) for part in parts.unlabelled])
     labelled = None
     if parts.target is not None:
         labelled = (features(parts.target), _labels(parts.target))
-    return tuple(
-        SourceDomain(
-            name=name,
-            images=int(np.sum(of_rows == place)),
-            distance=squared_mmd(known[place][0], target),
-            consistency=source_consistency(*known[place]),
-            agreement=_agreement(known, place, labelled),
+    measured = []
+    for place, name in enumerate(names):
+        if place not in known:
+            measured.append(SourceDomain(name, 0, np.nan, np.nan, None))
+            continue
+        others = [each for other, each in known.items() if other != place]
+        measured.append(
+            SourceDomain(
+                name=name,
+                images=int(np.sum(of_rows == place)),
+                distance=squared_mmd(known[place][0], target),
+                consistency=source_consistency(*known[place]),
+                agreement=_agreement(known[place], others, labelled),
+            )
         )
-        for place, name in enumerate(names)
-    )
+    return tuple(measured)
 
 
-def _agreement(known: list[_Known], place: int, labelled: _Known | None) -> float | None:
+def _agreement(own: _Known, others: list[_Known], labelled: _Known | None) -> float | None:
     """On the labelled target images, else the best agreement with another source."""
     if labelled is not None:
-        return neighbour_agreement(*known[place], *labelled)
-    others = [each for other, each in enumerate(known) if other != place]
-    return max((neighbour_agreement(*known[place], *each) for each in others), default=None)
+        agreement: float = neighbour_agreement(*own, *labelled)
+        return agreement
+    return max((neighbour_agreement(*own, *each) for each in others), default=None)
 
 
 def _labels(part: Part) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """One trial, as run in its own process: train the strategy on every fold and keep predictions."""
 
 import resource
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from automl_xfer.evaluation.metrics import all_scores, mean_log_loss, score
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
 from automl_xfer.search.plan import Plan, fold_parts
-from automl_xfer.search.source_use import SourceUse, use_sources
+from automl_xfer.search.source_use import NEAR_ZERO, SourceUse, use_sources
 from automl_xfer.search.teacher import teacher_of
 from automl_xfer.search.unlabelled_outputs import mixed_predictions, pseudo_target
 from automl_xfer.transfer.context import FitContext
@@ -71,7 +72,7 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     classes = request.plugins.load()[1].classes
     strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
-    run = _Run(request, strategy, teacher_of(strategy, classes), context, channel)
+    run = _Run(request, strategy, classes, context, channel)
     with suppress(_PrunedError):
         for parts, held_out in fold_parts(request.data, request.plan):
             run.fold(parts, held_out)
@@ -94,11 +95,11 @@ class _Run:
         self,
         request: TrialRequest,
         strategy: Strategy,
-        teacher: Strategy | None,
+        classes: Mapping[str, Mapping[str, type]],
         context: FitContext,
         channel: Channel,
     ) -> None:
-        self.request, self.strategy, self.teacher = request, strategy, teacher
+        self.request, self.strategy, self.classes = request, strategy, classes
         self.context, self.channel = context, channel
         self.pruned = True  # until the last fold is done
         self.scores: list[float] = []
@@ -112,8 +113,9 @@ class _Run:
         started = perf_counter()
         names = self.request.data.source_names
         narrowed, uses = use_sources(self.strategy, parts, names, self.context)
+        teacher = teacher_of(self.strategy, parts, names, self.context, self.classes)
         callback = self._epoch_callback(held_out)
-        fitted = fit(self.strategy, narrowed, self.context, callback, self.teacher)
+        fitted = fit(self.strategy, narrowed, self.context, callback, teacher)
         self.timings["fit"] += perf_counter() - started
         started = perf_counter()
         without_labels = self.request.data.target is None
@@ -140,11 +142,13 @@ class _Run:
             "mixed_pairs": np.stack([mixed.first, mixed.second]),
             "mixed_share": np.array(mixed.share),
         }
+        if not all(np.isfinite(array).all() for array in self.outputs.values()):
+            raise NonFiniteLossError("the trained model predicts NaN on the target")
         if uses and held_out.domains is not None:
-            learnt = np.array([use.weight > 0 for use in uses])
+            learnt = np.array([use.weight >= NEAR_ZERO for use in uses])
             self.outputs["learnt_from"] = learnt[held_out.domains[held_out.indices]]
         names = self.request.data.source_names
-        pseudo = pseudo_target(self.strategy, parts, names, self.context, self.teacher)
+        pseudo = pseudo_target(self.strategy, parts, names, self.context, self.classes)
         if pseudo is not None:
             self.outputs["pseudo"] = pseudo.probabilities
             self.outputs["pseudo_labels"] = pseudo.labels

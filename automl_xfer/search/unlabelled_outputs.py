@@ -1,18 +1,21 @@
 """What a trial leaves for the validators, beside its predictions on the unlabelled target."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.components import MixedPredictions, PseudoTarget, Strategy
-from automl_xfer.search.source_use import measure_sources, use_sources
+from automl_xfer.search.source_use import use_sources
+from automl_xfer.search.teacher import teacher_of
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.fit import FittedStrategy, fit
+from automl_xfer.transfer.gradient import NonFiniteLossError
 from automl_xfer.transfer.parts import Part, TrainingParts
-from automl_xfer.transfer.pretrain import starting_backbone
 
 _MIXTURES = 300
+_TELLING = 0.2
 _SHARE = 0.55
 """Share of the first image in a mixture: it dominates, just."""
 
@@ -35,26 +38,37 @@ def pseudo_target(
     parts: TrainingParts,
     names: tuple[str, ...],
     context: FitContext,
-    teacher: Strategy | None,
+    classes: Mapping[str, Mapping[str, type]],
 ) -> PseudoTarget | None:
-    """The strategy trained without one source and tried on it; None where there is no other.
+    """The strategy trained without the largest source and tried on it.
 
-    The one held out is the nearest to the target: of all sources it is the most like it.
+    None where there is no other source, where the fit fails, and where the strategy does hardly
+    better than chance: then one of the sources is of no use, and the number says nothing.
     """
     source = parts.source
     if source is None or source.domains is None or len(names) < 2 or parts.target is not None:
         return None
-    backbone = starting_backbone(strategy.backbone, parts, context)
-    distances = [each.distance for each in measure_sources(parts, names, backbone, context)]
     of_rows: NDArray[np.int64] = source.domains[source.indices]
-    nearest = int(np.argmin(distances))
-    held_out, rest = (np.flatnonzero(rows) for rows in (of_rows == nearest, of_rows != nearest))
-    trial = source.take(held_out)
-    assert trial.labels is not None
-    renumbered = source.domains - (source.domains > nearest)
-    others = tuple(name for place, name in enumerate(names) if place != nearest)
-    left = replace(source.take(rest), domains=renumbered)
+    largest = int(np.argmax(np.bincount(of_rows, minlength=len(names))))
+    held_out, rest = (np.flatnonzero(rows) for rows in (of_rows == largest, of_rows != largest))
+    if not len(rest):
+        return None
+    trial, others = source.take(held_out), tuple(np.delete(names, largest).tolist())
+    left = replace(source.take(rest), domains=_renumbered(source.domains, largest))
     inner = replace(parts, source=left, unlabelled=(trial.without_labels(),))
-    inner, _ = use_sources(strategy, inner, others, context)
-    fitted = fit(strategy, inner, context, teacher=teacher)
-    return PseudoTarget(fitted.predict(trial), trial.labels)
+    try:
+        narrowed, _ = use_sources(strategy, inner, others, context)
+        teacher = teacher_of(strategy, inner, others, context, classes)
+        probabilities = fit(strategy, narrowed, context, teacher=teacher).predict(trial)
+    except NonFiniteLossError:
+        return None
+    assert trial.labels is not None
+    chance = 1 / parts.num_classes
+    right = float(np.mean(probabilities.argmax(1) == trial.labels))
+    telling = np.isfinite(probabilities).all() and right >= chance + _TELLING * (1 - chance)
+    return PseudoTarget(probabilities, trial.labels) if telling else None
+
+
+def _renumbered(domains: NDArray[np.int64], left_out: int) -> NDArray[np.int64]:
+    """The numbers of the sources that are left; -1 for the images of the other."""
+    return np.where(domains == left_out, -1, domains - (domains > left_out))

@@ -252,4 +252,8 @@ def _make(axis: str, candidate: Candidate, chooser: Chooser) -> Component:
 
 
 def _drawn(component: Component) -> dict[str, Any]:
-    return {name: getattr(component, name) for name in component.parameter_ranges()}
+    """The fields that the search sets: the parameters, and the teacher of what distils."""
+    names = [*component.parameter_ranges()]
+    if getattr(component, "distils", False):
+        names.append("teacher")
+    return {name: getattr(component, name) for name in names}

@@ -7,12 +7,12 @@ components chosen before it. A plugin may add words of its own with `provides`.
 from automl_xfer.components import AlignmentMethod, Backbone, Component
 from automl_xfer.data.manifest import Manifest
 
-FEW_CLASSES = 16
+FEW_CLASSES = 64
 
 FACTS: dict[str, str] = {
     "source": "the study has at least one labelled source domain",
     "two_sources": "the study has at least two source domains",
-    "few_classes": f"there are at most {FEW_CLASSES} classes, no more than in the smallest batch",
+    "few_classes": f"there are at most {FEW_CLASSES} classes, so that a batch can hold them all",
     "unlabelled": "the target has images without a label",
     "target_labels": "the target has labelled images",
     "no_target_labels": "no target image has a label",
@@ -22,12 +22,16 @@ FACTS: dict[str, str] = {
     "batch_norm": "the backbone has batch normalisation",
     "fused": "the backbone is several side by side",
     "stages": "the backbone is cut into more than one stage",
+    "maps": "the backbone's stages, the last one aside, put out maps (N, C, H, W)",
     "classifier": "the backbone can bring the classifier of its pretraining",
     "frozen": "no backbone parameter ever trains",
     "trainable": "some backbone parameter trains, by gradient steps",
+    "low_rank": "a low-rank update trains beside the backbone's own weights, which stay",
     "fitted_head": "the head is fitted on features before any gradient step",
     "mixed_images": "training images are mixtures of two",
     "two_views": "the alignment method looks at each target image twice",
+    "feature_length": "the alignment method changes the length of the features",
+    "randomised": "the alignment method varies the colours of the source images at random",
     "stage_features": "the head reads several stages of the backbone",
     "source_unread": "the target's labels are all that trains the head",
 }

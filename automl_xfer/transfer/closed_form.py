@@ -47,7 +47,7 @@ def fit_closed_form(
     source, target = _readers(strategy.alignment, parts, backbone, context)
     weights = sample_weights(strategy.alignment, parts, source, target)
     if domains_used(strategy.alignment, parts)[0]:
-        aligned = _align(strategy.alignment, parts, source, target)
+        aligned = _align(strategy.alignment, parts, source, target, weights)
         source = replace(source, feature_map=aligned.source_map)
         target = replace(target, feature_map=aligned.target_map)
     made = head_for(strategy, backbone)
@@ -107,14 +107,23 @@ def _align(
     parts: TrainingParts,
     source: FrozenFeatures,
     target: FrozenFeatures,
+    weights: Tensor | None,
 ) -> AlignedFeatures:
-    """The maps of a closed-form alignment; no map where the method offers none."""
+    """The maps of a closed-form alignment; no map where the method offers none.
+
+    Source images that do not count alike are drawn by their weights first.
+    """
     if type(alignment).align is AlignmentMethod.align:
         return AlignedFeatures()
     assert parts.source is not None
-    known = all_views(source, parts.source)
+    known = all_views(source, parts.source, weights)
+    features, labels = known.features, known.labels
+    if known.weights.min() < known.weights.max():
+        draw = torch.Generator().manual_seed(0)
+        rows = torch.multinomial(known.weights, len(labels), replacement=True, generator=draw)
+        features, labels = features[rows], labels[rows]
     seen = torch.cat([view for part in parts.unlabelled for view in target.views(part)])
-    return alignment.align(known.features, known.labels, seen) or AlignedFeatures()
+    return alignment.align(features, labels, seen) or AlignedFeatures()
 
 
 def _refine(

@@ -71,7 +71,9 @@ class FittedStrategy:
     @torch.no_grad()
     def classify(self, features: Tensor) -> NDArray[np.float32]:
         """Class probabilities (N, K) of target features (N, D')."""
-        logits = self.model.head(features.to(self.device))
+        held = (*self.model.head.parameters(), *self.model.head.buffers())
+        device = held[0].device if held else features.device
+        logits = self.model.head(features.to(device))
         probabilities: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
         return probabilities
 
@@ -81,13 +83,13 @@ def fit(
     parts: TrainingParts,
     context: FitContext,
     on_epoch: EpochCallback | None = None,
-    teacher: Strategy | None = None,
+    teacher: Teacher | None = None,
 ) -> FittedStrategy:
     """Train `strategy` on `parts`. Deterministic on the CPU for a given seed.
 
-    `on_epoch(epoch, model)` is called after each epoch of gradient training. A frozen `teacher`
-    is fitted on the same parts for a regularizer that distils. Raises NonFiniteLossError when the
-    loss stops being finite.
+    `on_epoch(epoch, model)` is called after each epoch of gradient training. `teacher` tells a
+    regularizer that distils what to say of the images of a part. Raises NonFiniteLossError when
+    the loss stops being finite.
     """
     started = perf_counter()
     backbone = read_stages(strategy, starting_backbone(strategy.backbone, parts, context))
@@ -97,8 +99,7 @@ def fit(
         model = TransferModel(closed.target.backbone, closed.target_head, closed.target.feature_map)
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
-        taught = _teacher(teacher, parts, context) if strategy.regularizer.distils else None
-        model = _train_and_finish(strategy, parts, context, backbone, on_epoch, taught)
+        model = _train_and_finish(strategy, parts, context, backbone, on_epoch, teacher)
         fitted = FittedStrategy(model, context.device)
     if adapts_model(strategy.alignment):
         fitted.source_model = fitted.model
@@ -106,14 +107,6 @@ def fit(
         adapt_model(strategy.alignment, fitted.model, parts.unlabelled, context)
     fitted.seconds = perf_counter() - started
     return fitted
-
-
-def _teacher(teacher: Strategy | None, parts: TrainingParts, context: FitContext) -> Teacher | None:
-    """Predictions of the teacher, fitted on what its pupil may see."""
-    if teacher is None:
-        return None
-    fitted = fit(teacher, parts, context)
-    return lambda part, domain: fitted.predict(part, from_source=domain == "source")
 
 
 def _train_and_finish(

@@ -62,19 +62,26 @@ def train(
     start = _Start(strategy, parts, context, backbone)
     head = start.head()
     domains = _labelled_domains(strategy, parts)
-    weights = {name: start.weights(name, part) for name, part in domains.items()}
+    weights = start.weights()
     model = TransferModel(backbone, head).to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     apply_freezing(model.backbone, strategy.freezing, 0)  # before a regularizer looks at it
     training = _prepare(strategy, parts, model, context, start)
-    training.sample_weights.update(weights)
     if strategy.regularizer.distils and teacher is not None:
         for name, part in domains.items():
             training.teachers[name] = torch.from_numpy(teacher(part, name)).to(device)
     strategy.freezing.wrap(model.backbone)
     optimization = strategy.optimization
     seen = parts.unlabelled if reads_target(strategy.alignment) else ()
-    loader = BatchLoader(domains, seen, optimization.batch_size, context.seed, device)
+    loader = BatchLoader(
+        domains,
+        seen,
+        optimization.batch_size,
+        context.seed,
+        device,
+        {name: each for name, each in weights.items() if name in domains},
+        strategy.alignment.least_target_batch(parts.num_classes),
+    )
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     for epoch in range(optimization.epochs):
@@ -118,11 +125,10 @@ class _Start:
             return None
         return sample_weights(self.strategy.alignment, self.parts, self.features, self.features)
 
-    def weights(self, domain: str, part: Part) -> Tensor:
-        """(N,) weights of the images of one labelled domain, mean 1."""
-        weights = self.source_weights if domain == "source" else None
-        weights = torch.ones(len(part)) if weights is None else weights
-        return weights.to(self.context.device)
+    def weights(self) -> dict[str, NDArray[np.float64]]:
+        """By which weights a domain's images are drawn, where not all count alike."""
+        weights = self.source_weights
+        return {} if weights is None else {"source": weights.double().numpy()}
 
     def head(self) -> nn.Module:
         """The head that training starts from: fitted on frozen features (LP-FT) or fresh."""
@@ -167,13 +173,15 @@ def _prepare(
     start: _Start,
 ) -> Training:
     loss = None
-    if parts.source is not None:
+    if parts.source is not None or "source" not in strategy.alignment.requires:
         loss = strategy.alignment.build(model.backbone.feature_dim, parts.num_classes)
     weights = {}
     if strategy.optimization.balance_classes:
         for name, part in _labelled_domains(strategy, parts).items():
             assert part.labels is not None
-            weights[name] = torch.from_numpy(class_weights(part.labels, parts.num_classes))
+            drawn = start.weights().get(name)
+            balanced = class_weights(part.labels, parts.num_classes, drawn)
+            weights[name] = torch.from_numpy(balanced)
     images = (parts.target or parts.source or parts.unlabelled[0]).image_set.images
     size = int(images.shape[1])
     regularize = strategy.regularizer.build(model.backbone, model.head, start.labelled)

@@ -83,6 +83,12 @@ def all_views(reader: FrozenFeatures, part: Part, weights: Tensor | None = None)
     return Samples(torch.cat(views), labels, groups, each.repeat(len(views)))
 
 
+def _balancing(samples: Samples, num_classes: int) -> Tensor:
+    """(N,) weights that give every class of a domain the same total."""
+    labels = samples.labels.numpy()
+    return torch.from_numpy(class_weights(labels, num_classes, samples.weights.numpy())[labels])
+
+
 def fit_samples(
     made: Head, samples: list[Samples], num_classes: int, *, balance: bool
 ) -> tuple[nn.Module, Tensor]:
@@ -93,9 +99,7 @@ def fit_samples(
     weights = domain_weights([len(each.labels) for each in samples])
     weight = torch.from_numpy(weights) * torch.cat([each.weights for each in samples])
     if balance:
-        of_classes = [class_weights(each.labels.numpy(), num_classes) for each in samples]
-        of_rows = [w[each.labels] for w, each in zip(of_classes, samples, strict=True)]
-        weight = weight * torch.from_numpy(np.concatenate(of_rows))
+        weight = weight * torch.cat([_balancing(each, num_classes) for each in samples])
     features = torch.cat([each.features for each in samples])
     labels = torch.cat([each.labels for each in samples])
     starts = np.cumsum([0, *(len(each.labels) for each in samples)])

@@ -1,7 +1,7 @@
 """Batches for gradient training: labelled domains side by side, and unlabelled target images."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,13 +25,19 @@ class LabelledBatch:
 
 @dataclass
 class BatchLoader:
-    """Draws aligned batches: each labelled domain's, and unlabelled target images."""
+    """Draws aligned batches: each labelled domain's, and unlabelled target images.
+
+    A domain with `weights` (N,) is drawn by them, with replacement, so that whatever looks at its
+    batches sees what counts. A target batch has at least `least_target` images.
+    """
 
     domains: dict[str, Part]
     unlabelled: tuple[Part, ...]
     batch_size: int
     seed: int
     device: str
+    weights: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    least_target: int = 0
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.seed)
@@ -44,9 +50,9 @@ class BatchLoader:
 
     def epoch(self) -> Iterator[tuple[dict[str, LabelledBatch], Tensor | None]]:
         """One epoch of ({domain: batch}, unlabelled target pixels uint8 or None)."""
-        orders = {name: self._order(len(part)) for name, part in self.domains.items()}
+        orders = {name: self._order(len(part), name) for name, part in self.domains.items()}
         total = sum(len(part) for part in self.unlabelled)
-        target_order = self._order(total) if total else None
+        target_order = self._target_order(total) if total else None
         # Batches of nearly equal size: batch norm cannot train on a last batch of one image.
         batches = {name: np.array_split(order, self.steps) for name, order in orders.items()}
         targets = None if target_order is None else np.array_split(target_order, self.steps)
@@ -62,11 +68,21 @@ class BatchLoader:
                 else part_pixels(self.unlabelled, targets[step], self.device),
             )
 
-    def _order(self, n: int) -> Rows:
+    def _order(self, n: int, domain: str) -> Rows:
         """Enough shuffled passes over `n` images for one epoch, whole at the lead's length."""
+        if domain in self.weights:
+            share = self.weights[domain] / self.weights[domain].sum()
+            needed = n if n == len(self._lead) else self.steps * self.batch_size
+            return self._random.choice(n, needed, p=share)
         if n == len(self._lead):
             return self._random.permutation(n)
-        needed = self.steps * self.batch_size
+        return self._passes(n, self.steps * self.batch_size)
+
+    def _target_order(self, n: int) -> Rows:
+        """Unlabelled images for one epoch, shuffled pass after shuffled pass."""
+        return self._passes(n, self.steps * max(self.batch_size, self.least_target))
+
+    def _passes(self, n: int, needed: int) -> Rows:
         passes = [self._random.permutation(n) for _ in range(-(-needed // n))]
         return np.concatenate(passes)[:needed]
 

@@ -96,9 +96,9 @@ def predict_probabilities(
 ) -> NDArray[np.float32]:
     """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
     ready_to_predict(model)
-    backbone = model.backbone
+    backbone: nn.Module = model.backbone
     if worth_folding(part, device):
-        sample = backbone.normalise(next(pixel_batches(part, 2, device)))
+        sample = model.backbone.normalise(next(pixel_batches(part, 2, device)))
         backbone = fold_batch_norms(backbone, sample)
     batches = pixel_batches(part, batch_size(device), device)
     rows = [

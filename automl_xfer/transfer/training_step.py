@@ -25,7 +25,6 @@ class Training:
     alignment_loss: nn.Module | None
     class_weights: dict[str, Tensor]  # domain -> (K,)
     num_classes: int
-    sample_weights: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N,) mean 1
     teachers: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N, K) probabilities
 
 
@@ -49,13 +48,21 @@ def training_loss(
     for name, drawn in labelled.items():
         if weights[name]:
             batches[name] = _labelled_batch(training, name, drawn, target, first)
-            losses.append(weights[name] * _domain_loss(training, name, drawn, batches[name]))
+            losses.append(weights[name] * _domain_loss(training, name, batches[name]))
     loss = torch.stack(losses).sum() / sum(weights[name] for name in batches)
-    if training.alignment_loss is not None and target is not None and "source" in batches:
+    aligned = _alignment_batch(training, batches)
+    if training.alignment_loss is not None and target is not None and aligned is not None:
         unlabelled = _target_batch(training, target, first)
-        aligned: Tensor = training.alignment_loss(batches["source"], unlabelled, progress)
-        loss = loss + aligned
+        term: Tensor = training.alignment_loss(aligned, unlabelled, progress)
+        loss = loss + term
     return loss
+
+
+def _alignment_batch(training: Training, batches: dict[str, Batch]) -> Batch | None:
+    """The source's batch; where the method needs no source, the labelled target's may stand in."""
+    if "source" in batches or "source" in training.strategy.alignment.requires:
+        return batches.get("source")
+    return batches.get("target")
 
 
 def _labelled_batch(
@@ -80,15 +87,12 @@ def _plain_loss(training: Training, images: Tensor, soft: Tensor) -> Tensor:
     return loss
 
 
-def _domain_loss(training: Training, name: str, drawn: LabelledBatch, batch: Batch) -> Tensor:
+def _domain_loss(training: Training, name: str, batch: Batch) -> Tensor:
     assert batch.labels is not None
     losses = -(batch.labels * batch.logits.float().log_softmax(1)).sum(1)
     of_classes = training.class_weights.get(name)
     if of_classes is not None:
         losses = losses * (batch.labels @ of_classes)
-    of_samples = training.sample_weights.get(name)
-    if of_samples is not None:
-        losses = losses * of_samples[drawn.rows]
     loss = losses.mean()
     return loss if training.regularize is None else loss + training.regularize(batch)
 

@@ -1,16 +1,23 @@
 """Sample weights: balance between domains and between classes."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def class_weights(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
-    """(K,) inverse class frequency, mean 1 over the samples; 0 for a class without a sample."""
-    counts = np.bincount(labels, minlength=num_classes)
+def class_weights(
+    labels: NDArray[np.int64], num_classes: int, weights: NDArray[np.floating[Any]] | None = None
+) -> NDArray[np.float32]:
+    """(K,) inverse class frequency, mean 1 over the samples; 0 for a class without a sample.
+
+    `weights` (N,) say what each sample counts already, mean 1.
+    """
+    counts = np.bincount(labels, weights, minlength=num_classes)
     present = counts > 0
-    weights = np.zeros(num_classes, np.float32)
-    weights[present] = len(labels) / (present.sum() * counts[present])
-    return weights
+    balanced = np.zeros(num_classes, np.float32)
+    balanced[present] = counts.sum() / (present.sum() * counts[present])
+    return balanced
 
 
 def domain_weights(sizes: list[int]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ class AdaptiveFeatureNorm(AlignmentMethod):
 
     name = "afn"
     requires = frozenset({"source", "trainable"})
+    provides = frozenset({"feature_length"})
     complexity = 2
 
     weight: float = Float(0.05, low=0.005, high=0.5, log=True)

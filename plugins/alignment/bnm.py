@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from automl_xfer.components import AlignmentMethod, Batch, Float
 
+from ..singular_values import singular_values
 from .batch_precision import in_full_precision
 
 
@@ -16,7 +16,8 @@ class BatchNuclearNorm(AlignmentMethod):
 
     −weight · ‖softmax(Z_t)‖_* / min(N, K), the mean singular value of the target batch's (N, K)
     probabilities. Cui et al. 2020, arXiv 2003.12237 (whose text divides by N, whose code as
-    here). A batch should hold more images than there are classes.
+    here). It needs a batch of at least as many images as classes, for fewer cannot show every
+    class, and is therefore only offered where the classes are few.
     """
 
     name = "bnm"
@@ -24,6 +25,9 @@ class BatchNuclearNorm(AlignmentMethod):
     complexity = 2
 
     weight: float = Float(1.0, low=0.05, high=2.0, log=True)
+
+    def least_target_batch(self, num_classes: int) -> int:
+        return max(36, num_classes)
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         return _NuclearNormLoss(self.weight)
@@ -41,6 +45,4 @@ class _NuclearNormLoss(nn.Module):
 
 def mean_singular_value(matrix: Tensor) -> Tensor:
     """‖A‖_* / min(N, K) of an (N, K) matrix; NaN if an entry is not finite."""
-    if not matrix.isfinite().all():  # LAPACK would raise: a diverged training is no such error
-        return matrix.sum() * torch.nan
-    return torch.linalg.svdvals(matrix).mean()
+    return singular_values(matrix).mean()

@@ -24,6 +24,7 @@ class ClassBalancedReweighting(AlignmentMethod):
     """
 
     name = "class-balanced-reweighting"
+    excludes = frozenset({"random"})  # the ratio is read from the starting features
 
     most: float = Float(5.0, low=2.0, high=50.0, log=True)
     dims: int = Choice(32, (8, 32, 128))

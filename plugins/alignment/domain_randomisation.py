@@ -19,11 +19,13 @@ class DomainRandomisation(AlignmentMethod):
     Each image: a box of 0.7 to 1 of its area stretched to full size, mirrored half the time;
     brightness, contrast, saturation and hue moved by up to `jitter`; grey with probability `grey`.
     The idea: Tobin et al. 2017, arXiv 1703.06907 (on renderings); these operations: Gulrajani and
-    Lopez-Paz 2020, arXiv 2007.01434. By torchvision; the augmentation policy comes on top.
+    Lopez-Paz 2020, arXiv 2007.01434. By torchvision; the augmentation policy comes on top,
+    any but another jitter of the colours.
     """
 
     name = "domain-randomisation"
     requires = frozenset({"source", "trainable"})
+    provides = frozenset({"randomised"})
 
     jitter: float = Float(0.3, low=0.1, high=0.5)
     grey: float = Float(0.1, low=0.0, high=0.5)

@@ -15,7 +15,8 @@ class FixMatch(AlignmentMethod):
 
     weight · mean of 1[max p_weak > threshold] · CE(z_strong, argmax p_weak), the weak view held
     constant. Sohn et al. 2020, arXiv 2001.07685. Departure: a threshold below the paper's 0.95 is
-    allowed, as across domains the model is less sure; the views are those of the augmentation.
+    allowed, as across domains the model is less sure. The views are those of `weak-strong`, the one
+    first-party augmentation that goes with it.
     """
 
     name = "fix-match"

@@ -16,7 +16,8 @@ class MinimumClassConfusion(AlignmentMethod):
 
     weight · (Σ C − tr C) / K with C = (w ∘ p)ᵀ p, each row divided by its sum;
     p = softmax(z / T) of the target's batch and w = 1 + e^(−H(p)), held constant.
-    Jin et al. 2020, arXiv 1912.03699. A batch should hold more images than there are classes.
+    Jin et al. 2020, arXiv 1912.03699. It needs a batch of at least as many images as classes, for
+    fewer cannot show every class, and is therefore only offered where the classes are few.
     """
 
     name = "mcc"
@@ -25,6 +26,9 @@ class MinimumClassConfusion(AlignmentMethod):
 
     weight: float = Float(1.0, low=0.05, high=5.0, log=True)
     temperature: float = Float(2.5, low=1.0, high=5.0)
+
+    def least_target_batch(self, num_classes: int) -> int:
+        return max(36, num_classes)
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         return _ConfusionLoss(self.weight, self.temperature)

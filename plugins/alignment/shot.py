@@ -24,9 +24,12 @@ class Shot(AlignmentMethod):
     are missing. SGD with Nesterov momentum 0.9, weight decay 1e-3, in epoch e of E the rate
     learning_rate · (1 + 10 e / E)^−0.75. Liang et al. 2020, arXiv 2002.08546.
 
-    Departures: no bottleneck layer; ŷ is read from the batch's features at its step, against the
-    centroids of the epoch's start, both normalised by the batch; at the end the batch norms'
-    running statistics are estimated on the target.
+    Departures: no bottleneck layer, and one rate for the whole backbone (the paper's pretrained
+    layers have a tenth of the bottleneck's); 1 to 5 epochs instead of 15, and a rate that decays by
+    epoch instead of by step; the source model is the one that the strategy fitted, without the
+    paper's label smoothing of 0.1 unless the strategy has it; ŷ is read from the batch's features
+    at its step, against the centroids of the epoch's start, both normalised by the batch; at the
+    end the batch norms' running statistics are estimated on the target.
     """
 
     name = "shot"

@@ -47,7 +47,8 @@ class TargetMixture(AlignmentMethod):
     Dempster, Laird and Rubin 1977; the idea of moving class centres on unlabelled target features:
     SHOT, Liang et al. 2020, arXiv 2002.08546.
     Each M step shrinks the covariance: C <- (1 - shrinkage) C + shrinkage tr(C)/d I.
-    With `prior` "equal" the classes have equal shares; "estimated" sets them in each M step to
+    With `prior` "equal" the classes have equal shares, but for one that has lost its images: it
+    stays empty; "estimated" sets them in each M step to
     (n_k + a) / (N + K a), with n_k the class's responsibilities and a Dirichlet pseudo-count
     a = 0.05 N / K that keeps every class alive, and adds log share to the bias.
     """
@@ -115,7 +116,7 @@ def _mixture(
     weight, bias = z.new_zeros(z.shape[1], share.shape[1]), z.new_zeros(share.shape[1])
     for _ in range(_ROUNDS):
         count = share.sum(0)
-        means = share.T @ z / count.clamp_min(1e-6)[:, None]
+        means = share.T @ z / count.clamp_min(1e-300)[:, None]
         spread = (z.T @ z - means.T @ (count[:, None] * means)) / len(z)
         ridge = spread.diagonal().mean().clamp_min(1e-12)
         spread = (1 - shrinkage) * spread + shrinkage * ridge * eye
@@ -123,7 +124,8 @@ def _mixture(
         bias = -0.5 * (means.T * weight).sum(0)
         if estimated:
             bias = bias + class_shares(count).log()
-        bias = bias.masked_fill(count < 1e-3, -math.inf)  # an empty class stays empty
+        else:
+            bias = bias.masked_fill(count < 1e-3, -math.inf)  # an empty class stays empty
         share = (z @ weight + bias).softmax(1)
     return weight, bias.clamp_min(-1e4)
 

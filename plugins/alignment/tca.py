@@ -21,7 +21,10 @@ class TransferComponentAnalysis(AlignmentMethod):
     variance of both domains together. `dims` is d, fewer where there are fewer samples. Pan et
     al. 2011, Domain adaptation via transfer component analysis, IEEE Transactions on Neural
     Networks 22(2). Departures: the kernel is linear and the problem solved in the D dimensions;
-    C in place of X H Xᵀ = (N − 1) C, which scales W; `mu` is relative to v.
+    the penalty is on W itself, the linear form of Long et al. 2013, Transfer feature learning with
+    joint distribution adaptation (ICCV), where Pan et al. penalise the kernel's coefficients A of
+    W = X A, which weighs the directions otherwise; C in place of X H Xᵀ = (N − 1) C, which scales
+    W; `mu` is relative to v.
     """
 
     name = "tca"

@@ -22,6 +22,7 @@ class AugMix(AugmentationPolicy):
     """
 
     name = "aug-mix"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
     complexity = 2
 
     severity: int = Int(3, low=1, high=8)

@@ -24,6 +24,7 @@ class ColourJitter(AugmentationPolicy):
     """
 
     name = "colour-jitter"
+    excludes = frozenset({"two_views", "randomised"})
 
     strength: float = Float(0.3, low=0.05, high=0.5)
     scale_min: float = Float(0.6, low=0.25, high=1.0)

@@ -22,6 +22,7 @@ class FastGradientSign(AugmentationPolicy):
     """
 
     name = "fgsm"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
     complexity = 3
 
     epsilon: float = Float(0.02, low=0.005, high=0.2, log=True)

@@ -22,6 +22,7 @@ class FlipCrop(AugmentationPolicy):
     """
 
     name = "flip-crop"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
 
     scale_min: float = Float(0.6, low=0.25, high=1.0)
 

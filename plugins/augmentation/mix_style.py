@@ -22,14 +22,16 @@ class MixStyle(AugmentationPolicy):
     σ_mix (x − μ)/σ + μ_mix with σ_mix = λσ + (1−λ)σ', μ_mix = λμ + (1−λ)μ'; μ and σ per image and
     channel, σ² = variance + 1e-6, without gradient; the primed ones are those of a random partner
     in the batch; λ ~ Beta(alpha, alpha) per image. Applied with probability 0.5 behind each of the
-    first `stages` stages, never behind the last. Zhou et al. 2021, arXiv 2104.02008, with
-    partners from any domain. Only maps (N, C, H, H) are mixed: the tokens of a transformer and
-    Swin's channels-last maps pass unchanged.
+    first `stages` stages, never behind the last. Zhou et al. 2021, arXiv 2104.02008.
+    Departure: the partner comes from the same batch, which is of one domain; the paper's comes
+    from another domain, or from a batch of several. Only maps (N, C, H, H) are mixed: the tokens of
+    a transformer and Swin's channels-last maps would pass unchanged.
     """
 
     name = "mix-style"
-    requires = frozenset({"trainable", "stages"})
-    excludes = frozenset({"stage_features"})  # such a backbone runs its stages by itself
+    requires = frozenset({"trainable", "stages", "maps"})
+    # What reads several stages runs the backbone by itself; FixMatch's views are weak-strong's.
+    excludes = frozenset({"stage_features", "two_views"})
     complexity = 2
 
     alpha: float = Float(0.1, low=0.05, high=1.0, log=True)

@@ -22,6 +22,7 @@ class MixupCutMix(AugmentationPolicy):
     """
 
     name = "mixup-cutmix"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
     provides = frozenset({"mixed_images"})
     complexity = 2
 

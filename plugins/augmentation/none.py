@@ -11,5 +11,5 @@ class NoAugmentation(AugmentationPolicy):
 
     name = "none"
     requires = frozenset()
-    excludes = frozenset({"two_views"})  # two equal views teach nothing
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
     complexity = 0

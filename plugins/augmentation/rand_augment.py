@@ -20,6 +20,7 @@ class RandAugment(AugmentationPolicy):
     """
 
     name = "rand-augment"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
     complexity = 2
 
     num_ops: int = Int(2, low=1, high=3)

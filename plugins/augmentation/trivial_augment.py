@@ -20,6 +20,7 @@ class TrivialAugment(AugmentationPolicy):
     """
 
     name = "trivial-augment"
+    excludes = frozenset({"two_views"})  # FixMatch's are weak-strong's
 
     scale_min: float = Float(0.6, low=0.25, high=1.0)
 

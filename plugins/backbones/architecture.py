@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from automl_xfer.components import StagedModel
 
-from .stages import cut
+from .stages import cut, puts_out_maps
 
 
 def flexible_arguments(architecture: str, arguments: str) -> dict[str, Any]:
@@ -32,16 +32,26 @@ def flexible_arguments(architecture: str, arguments: str) -> dict[str, Any]:
 
 def untrained(architecture: str, arguments: str = "{}") -> StagedModel:
     """A timm architecture with random weights from torch's global generator."""
+    return cut(_network(architecture, arguments))
+
+
+def _network(architecture: str, arguments: str) -> nn.Module:
     options = flexible_arguments(architecture, arguments)
-    return cut(timm.create_model(architecture, pretrained=False, num_classes=0, **options))
+    made: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=0, **options)
+    return made
 
 
 @lru_cache(maxsize=256)
 def structure_facts(architecture: str, arguments: str = "{}") -> frozenset[str]:
-    """`stages` when there is more than one, `batch_norm` when there is any such layer."""
+    """`stages` when there is more than one, `maps` when they put out maps (N, C, H, W),
+    `batch_norm` when there is any such layer.
+    """
     with torch.device("meta"):
-        model = untrained(architecture, arguments)
-    facts = {"stages"} if len(model.stages) > 1 else set()
+        network = _network(architecture, arguments)
+        facts = {"maps"} if puts_out_maps(network) else set()
+        model = cut(network)
+    if len(model.stages) > 1:
+        facts.add("stages")
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         facts.add("batch_norm")
     return frozenset(facts)

@@ -37,7 +37,7 @@ class FusedBackbone(Backbone):
 
     def facts(self) -> frozenset[str]:
         common = frozenset.intersection(*(member.facts() for member in self._members()))
-        return (common - {"stages", "classifier"}) | {"fused"}
+        return (common - {"stages", "maps", "classifier"}) | {"fused"}
 
     @property
     def parts(self) -> tuple[str, ...]:

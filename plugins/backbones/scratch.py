@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
 
 from .architecture import structure_facts, untrained
-from .small_convnet import SMALL_CONVNET, small_convnet
+from .small_convnet import SMALL_CONVNET, STRUCTURE, small_convnet
 from .timm_backbone import TimmBackbone
 
 
@@ -39,7 +39,7 @@ class ScratchBackbone(Backbone):
 
     def facts(self) -> frozenset[str]:
         if self.model == SMALL_CONVNET:
-            return frozenset({"random", "batch_norm", "stages"})
+            return STRUCTURE | {"random"}
         return structure_facts(self.model, self.arguments) | {"random"}
 
     @property

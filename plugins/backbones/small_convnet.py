@@ -5,6 +5,8 @@ from torch import nn
 from automl_xfer.components import StagedModel
 
 SMALL_CONVNET = "small-convnet"
+STRUCTURE = frozenset({"batch_norm", "stages", "maps"})
+"""Facts of the small convnet, however it starts."""
 WIDTHS = (32, 64, 128, 256)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from automl_xfer.components import Backbone, BackboneRequest, StagedModel
 
-from .small_convnet import SMALL_CONVNET, small_convnet
+from .small_convnet import SMALL_CONVNET, STRUCTURE, small_convnet
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SourcePretrainedBackbone(Backbone):
             return small_convnet()
 
     def facts(self) -> frozenset[str]:
-        return frozenset({"source_pretrained", "batch_norm", "stages"})
+        return STRUCTURE | {"source_pretrained"}
 
     @property
     def label(self) -> str:

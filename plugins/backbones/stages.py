@@ -100,6 +100,15 @@ _CUTS: dict[type[nn.Module], Callable[..., Cut]] = {
 }
 
 
+# Their stages put out (N, C, H, W); Swin's are channels-last, a transformer's tokens.
+_MAPS = frozenset({ResNet, EfficientNet, MobileNetV3, ConvNeXt, RegNet})
+
+
+def puts_out_maps(model: nn.Module) -> bool:
+    """Whether all stages of the cut timm model but the last put out maps (N, C, H, W)."""
+    return type(model) in _MAPS
+
+
 def cut(model: nn.Module, classifier: Callable[[], nn.Module] | None = None) -> StagedModel:
     """Cut a timm model made with `num_classes=0` at its family's stage boundaries.
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from automl_xfer.components import Float, FreezingPolicy, ParameterInfo
 
+from .depth import above
+
 
 @dataclass(frozen=True)
 class FrozenDepth(FreezingPolicy):
-    """Freeze the first fraction of the backbone's stages.
+    """Freeze the first fraction of the backbone's stages; the last one always trains.
 
     Yosinski et al. 2014, How transferable are features in deep neural networks, arXiv 1411.1792.
     """
@@ -19,4 +21,4 @@ class FrozenDepth(FreezingPolicy):
     depth: float = Float(0.5, low=0.0, high=1.0)
 
     def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
-        return parameter.stage >= self.depth * parameter.n_stages
+        return above(self.depth, parameter)

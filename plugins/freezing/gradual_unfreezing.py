@@ -10,8 +10,10 @@ class GradualUnfreezing(FreezingPolicy):
     """Train the top stage first, and one more stage below it every `epochs_per_stage` epochs.
 
     In epoch e (0-based) the top 1 + ⌊e / epochs_per_stage⌋ stages train. Howard and Ruder 2018
-    (ULMFiT), arXiv 1801.06146, with one epoch per stage. Departure: the head trains together with
-    the top stage from the first epoch; there it is the first layer group of its own.
+    (ULMFiT), arXiv 1801.06146, with one epoch per stage. The policy does not know how many epochs
+    there are: stages that the training never reaches stay frozen. Departures: the head trains
+    together with the top stage from the first epoch, where there it is the first layer group of
+    its own; the optimizer starts anew at each thaw, without the moments that it had.
     """
 
     name = "gradual-unfreezing"

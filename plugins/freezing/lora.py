@@ -23,6 +23,7 @@ class LoRA(FreezingPolicy):
 
     name = "lora"
     excludes = frozenset({"random", "fused"})
+    provides = frozenset({"trainable", "low_rank"})
     complexity = 2
 
     rank: int = Choice(8, (4, 8, 16))

@@ -20,6 +20,7 @@ class CosineHead(Head):
     """
 
     name = "cosine"
+    excludes = frozenset({"feature_length"})  # the length is not read
 
     temperature: float = Choice(0.1, (0.03, 0.1, 0.3))
 

@@ -22,6 +22,7 @@ class NearestClassMean(Head):
     """
 
     name = "nearest-class-mean"
+    excludes = frozenset({"feature_length"})  # the length is not read
 
     temperature: float = Choice(0.1, (0.03, 0.1, 0.3))
 

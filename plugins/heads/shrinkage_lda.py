@@ -34,8 +34,9 @@ class ShrinkageLDA(Head):
     Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
     matrices". T, of least held-out log loss in 3 folds (D/10 where a class has a single group), is
     ours: few samples in many dimensions are never as far apart as they look. Shares, means and S
-    are weighted by `sample_weight`, which scikit-learn's discriminant analysis cannot do; n counts
-    groups, so that a mirror image is no second sample.
+    are weighted by `sample_weight`, which scikit-learn's discriminant analysis cannot do; n is the
+    effective number (Σ w)² / Σ w² (Kish 1965) of the groups' weights w, so that neither a mirror
+    image nor a sample of next to no weight is one more sample.
     """
 
     name = "shrinkage-lda"
@@ -71,12 +72,18 @@ def discriminants(x: Array, y: Labels, weight: Array, group: Labels) -> tuple[Ar
     member = np.equal.outer(np.arange(y.max() + 1), y) * share
     prior = np.maximum(member.sum(1), np.finfo(float).tiny)
     means = member @ x / prior[:, None]
-    covariance = _covariance(x, x - means[y], share, len(np.unique(group)), len(means))
+    covariance = _covariance(x, x - means[y], share, _effective(share, group), len(means))
     rows = cho_solve(cho_factor(covariance, lower=True, overwrite_a=True), means.T).T
     return rows, np.log(prior) - (rows * means).sum(1) / 2 - rows @ centre
 
 
-def _covariance(x: Array, residuals: Array, share: Array, n: int, classes: int) -> Array:
+def _effective(share: Array, group: Labels) -> float:
+    """(Σ w)² / Σ w² of the weights of the groups; `share` (N,) adds up to 1."""
+    _, member = np.unique(group, return_inverse=True)
+    return float(1 / np.square(np.bincount(member, share)).sum())
+
+
+def _covariance(x: Array, residuals: Array, share: Array, n: float, classes: int) -> Array:
     """Shrunk covariance (D, D) of the residuals; where those are all 0, the variance times I."""
     dim = x.shape[1]
     scaled = residuals * np.sqrt(share)[:, None]
@@ -92,7 +99,7 @@ def _covariance(x: Array, residuals: Array, share: Array, n: int, classes: int) 
     return covariance
 
 
-def _shrinkage(fourth: float, squares: float, level: float, dim: int, n: int) -> float:
+def _shrinkage(fourth: float, squares: float, level: float, dim: int, n: float) -> float:
     """δ from E‖r‖⁴, ‖S‖² and tr S / D."""
     noise, spread = (fourth - squares) / n, squares - dim * level**2
     return float(np.clip(noise / spread, LEAST_SHRINKAGE, 1)) if spread > 0 else 1.0

@@ -25,7 +25,7 @@ class StageFusionHead(Head):
 
     name = "stage-fusion"
     requires = frozenset({"fitted_head", "stages"})
-    excludes = frozenset({"fused"})
+    excludes = frozenset({"fused", "feature_length"})  # each block is scaled to one length
     provides = frozenset({"stage_features"})
     complexity = 2
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from automl_xfer.components import Batch, Float, Int, Regularizer
 
+from ..singular_values import singular_values
 from .precision import widened
 
 
@@ -36,5 +37,5 @@ class BatchSpectralShrinkage(Regularizer):
 
     def _term(self, batch: Batch) -> Tensor:
         with torch.autocast(batch.features.device.type, enabled=False):
-            values = torch.linalg.svdvals(widened(batch.features))  # largest first
+            values = singular_values(widened(batch.features))
         return self.weight * values[-self.smallest :].square().sum()

@@ -12,6 +12,7 @@ class AllSources(SourceSelection):
 
     name = "all-sources"
     requires = frozenset()
+    measures = False
     complexity = 0
 
     def weights(self, sources: Sequence[SourceDomain], num_classes: int) -> list[float]:

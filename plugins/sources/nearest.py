@@ -1,14 +1,14 @@
-"""The nearest sources."""
+"""The nearest source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from automl_xfer.components import Int, SourceDomain, SourceSelection
+from automl_xfer.components import SourceDomain, SourceSelection
 
 
 @dataclass(frozen=True)
-class NearestSources(SourceSelection):
-    """Learn from the `count` sources whose images lie nearest to the target's, all alike.
+class NearestSource(SourceSelection):
+    """Learn from the one source whose images lie nearest to the target's.
 
     Distance: squared maximum mean discrepancy (Gretton et al. 2012, A kernel two-sample test).
     """
@@ -16,9 +16,6 @@ class NearestSources(SourceSelection):
     name = "nearest"
     excludes = frozenset({"source_unread"})
 
-    count: int = Int(1, low=1, high=8)
-
     def weights(self, sources: Sequence[SourceDomain], num_classes: int) -> list[float]:
-        order = sorted(range(len(sources)), key=lambda i: (sources[i].distance, i))
-        kept = set(order[: self.count])
-        return [float(i in kept) for i in range(len(sources))]
+        nearest = min(range(len(sources)), key=lambda place: (sources[place].distance, place))
+        return [float(place == nearest) for place in range(len(sources))]

@@ -1,9 +1,15 @@
 """The sources that can be trusted."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from automl_xfer.components import Float, SourceDomain, SourceSelection
+
+from .distances import above_noise
+
+_TELLING = 0.2
+"""Where no source does better than this share of what lies above chance, nothing is told apart."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +34,18 @@ class TrustedSources(SourceSelection):
         consistent = self._stays([source.consistency for source in sources], num_classes)
         agreeing = self._stays([source.agreement for source in sources], num_classes)
         sound = [a and b for a, b in zip(consistent, agreeing, strict=True)]
-        near = [s.distance for s, stays in zip(sources, sound, strict=True) if stays]
-        limit = self.farthest * max(min(near, default=0.0), 1e-6)
+        distances = above_noise(sources)
+        near = [distance for distance, stays in zip(distances, sound, strict=True) if stays]
+        limit = self.farthest * min(near, default=math.inf)
         return [
-            float(stays and source.distance <= limit)
-            for source, stays in zip(sources, sound, strict=True)
+            float(stays and distance <= limit)
+            for distance, stays in zip(distances, sound, strict=True)
         ]
 
     def _stays(self, measured: Sequence[float | None], num_classes: int) -> list[bool]:
         chance = 1 / num_classes
         gains = [None if value is None else max(value - chance, 0.0) for value in measured]
         best = max((gain for gain in gains if gain is not None), default=0.0)
+        if best < _TELLING * (1 - chance):
+            return [True] * len(gains)
         return [gain is None or gain >= self.least * best for gain in gains]

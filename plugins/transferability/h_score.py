@@ -19,11 +19,11 @@ class HScore(TransferabilityEstimator):
     tr(C_a⁻¹ (1 − a) C_b), with C_b the covariance of the images' class means, C that of the
     features, C_a = (1 − a) C + a · mean variance · I, and a Ledoit and Wolf's shrinkage. From 0 to
     the number of classes less 1. Ibrahim, Ponomareva and Mazumder 2021, arXiv 2110.06893, after
-    Bao et al. 2019. Computed in the features' principal axes, which is the same and faster. It
-    scores whatever labelled features it is given, the source's where the target has no labels.
+    Bao et al. 2019. Computed in the features' principal axes, which is the same and faster.
     """
 
     name = "h-score"
+    requires = frozenset({"target_labels"})
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def estimate(self, features: Tensor, labels: Tensor, target: Tensor) -> float:

@@ -28,11 +28,11 @@ class LogME(TransferabilityEstimator):
     β = (N − γ)/‖y − F m‖² takes 11 rounds at most, which where D > N may leave it a few hundredths
     short of the maximum. You et al. 2021, arXiv 2102.11005.
     Departures: F is scaled to a mean σ of 1 within its rank, which changes no evidence but
-    keeps the features' size out of the fixed point, and classes without an image are left out. It
-    scores whatever labelled features it is given, the source's where the target has no labels.
+    keeps the features' size out of the fixed point, and classes without an image are left out.
     """
 
     name = "log-me"
+    requires = frozenset({"target_labels"})
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold
     def estimate(self, features: Tensor, labels: Tensor, target: Tensor) -> float:

@@ -17,11 +17,11 @@ class NearestNeighbour(TransferabilityEstimator):
 
     1/N Σ_i [y_i = y_j(i)], with j(i) the j ≠ i of the largest cosine between centred features;
     0 for a single image. Cover and Hart 1967, Nearest neighbor pattern classification; for
-    choosing a backbone Renggli et al. 2022, arXiv 2010.06402. It scores whatever labelled
-    features it is given, the source's where the target has no labels.
+    choosing a backbone Renggli et al. 2022, arXiv 2010.06402.
     """
 
     name = "nearest-neighbour"
+    requires = frozenset({"target_labels"})
     complexity = 0
 
     @threadpool_limits.wrap(limits=1)  # threads of two processes slow each other tenfold

@@ -106,8 +106,9 @@ def timed(spaces: list[Space], axis: str, name: str, folder: Path) -> str:
         with tempfile.TemporaryDirectory() as fresh:
             context = FitContext("cpu", 0, FeatureCache(Path(fresh)))
             started = perf_counter()
-            parts, _ = use_sources(strategy, parts, NAMES, context)
-            fit(strategy, parts, context, teacher=teacher_of(strategy, space.classes))
+            teacher = teacher_of(strategy, parts, NAMES, context, space.classes)
+            used, _ = use_sources(strategy, parts, NAMES, context)
+            fit(strategy, used, context, teacher=teacher)
             return f"{perf_counter() - started:.2f}"
     return "not admissible"
 
@@ -118,8 +119,8 @@ def quick(strategy: Strategy, space: Space) -> Strategy:
         short = replace(strategy.optimization, epochs=5, batch_size=16)
         strategy = replace(strategy, optimization=short)
     if strategy.regularizer.distils:
-        teacher = space.strategy(names={"freezing": "linear-probe"}).to_json()
-        strategy = replace(strategy, regularizer=replace(strategy.regularizer, teacher=teacher))
+        teachers = json.dumps([space.strategy(names={"freezing": "linear-probe"}).to_dict()])
+        strategy = replace(strategy, regularizer=replace(strategy.regularizer, teacher=teachers))
     return strategy
 
 

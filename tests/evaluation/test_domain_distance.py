@@ -65,14 +65,14 @@ def test_every_distance_grows_with_the_shift_to_a_limit():
 def test_the_distances_are_symmetric_also_with_more_features_than_images(sizes, d):
     first, second = domain(sizes[0], 1.0, d, seed=1), domain(sizes[1], 0.0, d, seed=2)
     there, back = domain_distance(first, second), domain_distance(second, first)
-    assert there.proxy_a == pytest.approx(back.proxy_a, nan_ok=True)
+    assert there.proxy_a == pytest.approx(back.proxy_a)
     assert there.frechet == pytest.approx(back.frechet)
     assert there.mmd == pytest.approx(back.mmd)
 
 
 def test_a_single_image_has_every_distance_but_a_classifiers():
     distance = domain_distance(domain(1, seed=1), domain(50, seed=2))
-    assert math.isnan(distance.proxy_a)
+    assert distance.proxy_a is None
     assert math.isfinite(distance.frechet) and math.isfinite(distance.mmd)
     same = domain_distance(domain(1), domain(1))
     assert (same.frechet, same.mmd) == pytest.approx((0, 0), abs=1e-9)

@@ -46,6 +46,21 @@ def test_a_class_that_vanishes_is_a_collapse():
     assert not collapsed(candidate(BALANCED[::-1]), reference)
 
 
+def test_a_class_into_which_source_only_collapsed_may_shrink_back():
+    nearly_all_two = candidate(np.where(np.arange(60) < 54, 2, BALANCED))
+    assert not collapsed(candidate(BALANCED), nearly_all_two)  # 20 of 60 in place of 56
+    assert not collapsed(candidate(np.where(np.arange(60) < 4, 2, BALANCED % 2)), nearly_all_two)
+    assert collapsed(candidate(BALANCED % 2), nearly_all_two)  # none at all
+
+
+def test_to_learn_from_a_harmful_source_alone_closes_the_gate():
+    rows = np.arange(30) < 10
+    at_chance = replace(candidate(BALANCED, source_right=2 / 3), learnt_from=rows)
+    sound = replace(candidate(BALANCED, source_right=2 / 3), learnt_from=~rows)
+    assert not passes_gates(at_chance, sound, [at_chance, sound])
+    assert passes_gates(sound, sound, [at_chance, sound])
+
+
 def test_the_source_gate_closes_below_the_tolerance():
     reference = candidate(BALANCED)
     everyone = [reference]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from automl_xfer.search.options import SearchOptions
+
 CLASSES = ("left", "top")
 
 
@@ -66,3 +68,17 @@ def unlabelled(tmp_path_factory):
             path.rename(root / f"{label}-{path.name}")
         (root / "tmp").rmdir()
     return root
+
+
+@pytest.fixture
+def options(tmp_path, labelled, weights_dir):
+    return SearchOptions(
+        target=str(labelled),
+        study="s",
+        studies_dir=str(tmp_path / "studies"),
+        weights_dir=str(weights_dir),
+        time_limit=90.0,
+        trials=5,
+        image_size=32,
+        choices={"optimization": ("closed-form", "adamw")},
+    )

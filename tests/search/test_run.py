@@ -1,6 +1,5 @@
 """The whole road on small real images: search, bundle, report, resume."""
 
-import csv
 import json
 from dataclasses import replace
 
@@ -10,26 +9,11 @@ from filelock import FileLock
 from automl_xfer.bundle import load_bundle
 from automl_xfer.cli.predict import bundle_directory
 from automl_xfer.errors import CatalogChangedError, ConfigError, StudyError
-from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.run import run_search
 from automl_xfer.study.records import FailureKind, Role, TrialState
 from automl_xfer.study.store import StudyStore
 
 BY_OTHER = {"notes": ["by the other"]}
-
-
-@pytest.fixture
-def options(tmp_path, labelled, weights_dir):
-    return SearchOptions(
-        target=str(labelled),
-        study="s",
-        studies_dir=str(tmp_path / "studies"),
-        weights_dir=str(weights_dir),
-        time_limit=90.0,
-        trials=5,
-        image_size=32,
-        choices={"optimization": ("closed-form", "adamw")},
-    )
 
 
 def store_of(options):
@@ -89,61 +73,6 @@ def _plugin(options, name):
         "    return [Extra]\n"
     )
     return folder
-
-
-def test_without_target_labels_no_label_is_needed_and_source_only_is_there(
-    options, unlabelled, source
-):
-    record = run_search(replace(options, target=str(unlabelled), source=(str(source),), trials=6))
-    names = [baseline["name"] for baseline in record.result["baselines"]]
-    assert "source-only" in names
-    assert all(baseline["gain"] is None for baseline in record.result["baselines"])
-    assert "no gain over source-only can be measured" in " ".join(record.result["notes"])
-    bundle = load_bundle(options.directory / "bundle", device="cpu")
-    paths = sorted(unlabelled.iterdir())
-    right = [p.label == p.path.name.split("-")[0] for p in bundle.predict(paths)]
-    assert sum(right) >= 0.7 * len(right)
-
-
-def write_table(folder, labelled, row):
-    """A CSV of all labelled images; `row(path, label, number)` makes a line."""
-    table = folder / "task.csv"
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "split"])
-        for label in ("left", "top"):
-            for number, path in enumerate(sorted((labelled / label).iterdir())):
-                writer.writerow(row(path, label, number))
-    return table
-
-
-def test_test_rows_are_scored_once_and_never_searched(options, labelled, tmp_path):
-    def row(path, label, number):
-        # The labels of the test rows are swapped: whoever learnt from them would show it.
-        wrong = "top" if label == "left" else "left"
-        return [path, wrong, "test"] if number >= 7 else [path, label, "train"]
-
-    table = write_table(tmp_path, labelled, row)
-    record = run_search(replace(options, target=str(table), trials=4))
-    assert record.result["winner"]["score"] > 0.9
-    assert record.result["test"]["n"] == 6
-    assert record.result["test"]["scores"]["accuracy"] < 0.2
-    compared = {b["name"]: b for b in record.result["baselines"] if "test_gain" in b}
-    assert "from-scratch" in compared and len(compared) >= 2
-    for each in compared.values():
-        ours = record.result["test"]["scores"]["accuracy"]
-        assert each["test_gain"] == pytest.approx(ours - each["test_score"])
-
-
-def test_a_val_split_is_what_strategies_are_scored_on(options, labelled, tmp_path):
-    def row(path, label, number):
-        return [path, label, "val" if number >= 6 else "train"]
-
-    table = write_table(tmp_path, labelled, row)
-    record = run_search(replace(options, target=str(table), trials=4))
-    assert record.result["signal"] == "accuracy on 8 held-out target images"
-    assert sum(map(sum, record.result["confusion"])) == 8
-    assert record.result["winner"]["score"] > 0.7
 
 
 def test_a_broken_plugin_costs_its_trials_and_is_taken_out(options):
@@ -208,13 +137,6 @@ def test_baselines_run_even_where_the_choices_leave_them_out(options):
         "from-scratch",
     }
     assert record.result is not None
-
-
-def test_postgresql_takes_the_same_study(options, postgresql_url):
-    record = run_search(replace(options, storage=postgresql_url, trials=2))
-    assert record.phase == "finished"
-    assert ":***@" in record.options["storage"]
-    assert json.dumps(record.result)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Target labels that a fit may not see are never read, by any component or validator."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -39,14 +40,14 @@ class Trap:
 @pytest.fixture
 def data(make_part):
     """Two sources, and unlabelled target images whose labels are a trap."""
-    source, target = make_part(32, 2, 80).image_set, make_part(20, 3).image_set
+    source, target = make_part(16, 2, 80).image_set, make_part(16, 3).image_set
     return StudyData(
         classes=("left", "top"),
         image_size=24,
         unlabelled=ImageSet(target.path, target.key, Trap()),
         source=source,
         source_names=("one", "two"),
-        source_domains=np.repeat([0, 1], 16),
+        source_domains=np.repeat([0, 1], 8),
     )
 
 
@@ -61,8 +62,8 @@ def strategy_with(axis: str, name: str, facts: set[str], weights_dir) -> Strateg
     few = {"epochs": 5, "batch_size": 16} if strategy.optimization.epochs else {}
     strategy = replace(strategy, optimization=replace(strategy.optimization, **few))
     if strategy.regularizer.distils:
-        teacher = made.strategy(names={"freezing": "linear-probe"}).to_json()
-        strategy = replace(strategy, regularizer=replace(strategy.regularizer, teacher=teacher))
+        teachers = json.dumps([made.strategy(names={"freezing": "linear-probe"}).to_dict()])
+        strategy = replace(strategy, regularizer=replace(strategy.regularizer, teacher=teachers))
     return strategy
 
 
@@ -75,11 +76,13 @@ def test_the_trap_works(data):
 def test_without_target_labels_none_is_read(axis, name, data, context, weights_dir):
     strategy = strategy_with(axis, name, {*ANYWHERE, "no_target_labels"}, weights_dir)
     ((parts, held_out),) = fold_parts(data, make_plan(data, "accuracy", 0))
-    teacher = teacher_of(strategy, CATALOG.classes)
+    teacher = teacher_of(strategy, parts, data.source_names, context, CATALOG.classes)
     narrowed, _ = use_sources(strategy, parts, data.source_names, context)
     fitted = fit(strategy, narrowed, context, teacher=teacher)
     (target,) = parts.unlabelled
-    pseudo = pseudo_target(strategy, parts, data.source_names, context, teacher)
+    pseudo = None
+    if axis == "sources" or strategy.frozen:  # a second training shows nothing new of the others
+        pseudo = pseudo_target(strategy, parts, data.source_names, context, CATALOG.classes)
     candidate = Candidate(
         fitted.predict(target),
         fitted.predict(held_out, from_source=True),
@@ -96,13 +99,13 @@ def test_without_target_labels_none_is_read(axis, name, data, context, weights_d
 @pytest.mark.parametrize(("axis", "name"), COMPONENTS, ids=lambda each: each)
 def test_labels_of_a_held_out_fold_are_not_read(axis, name, data, make_part, context, weights_dir):
     strategy = strategy_with(axis, name, {*ANYWHERE, "target_labels"}, weights_dir)
-    labelled = make_part(20, 4).image_set
-    fold = (np.arange(4, 20), np.arange(4))
-    poisoned = np.where(np.isin(np.arange(20), fold[1]), POISON, labelled.labels)
+    labelled = make_part(16, 4).image_set
+    fold = (np.arange(4, 16), np.arange(4))
+    poisoned = np.where(np.isin(np.arange(16), fold[1]), POISON, labelled.labels)
     data = replace(data, target=replace(labelled, labels=poisoned))
     plan = replace(make_plan(data, "accuracy", 0, fold[1]), folds=(fold,))
     ((parts, held_out),) = fold_parts(data, plan)
     narrowed, _ = use_sources(strategy, parts, data.source_names, context)
-    teacher = teacher_of(strategy, CATALOG.classes)
+    teacher = teacher_of(strategy, parts, data.source_names, context, CATALOG.classes)
     probabilities = fit(strategy, narrowed, context, teacher=teacher).predict(held_out)
     assert np.isfinite(probabilities).all()

@@ -165,6 +165,23 @@ def test_no_class_dies():
     assert torch.allclose(shares, expected)
 
 
+@pytest.mark.parametrize("least", [1e-7, 1e-12])
+def test_a_class_of_next_to_no_responsibility_revives_where_shares_are_estimated(least):
+    features, labels, means = draw(EQUAL, 600, 3, separation=0.6)
+    logits = exact_head(means, EQUAL)(features)
+    start = torch.cat([logits[:, :4].softmax(1), least * logits.softmax(1)[:, 4:]], 1)
+    assert 0 < start[:, 4].sum() < 1e-3
+    hits = {}
+    for prior in ("equal", "estimated"):
+        head = TargetMixture(dims=32, prior=prior).target_head(D, K, nn.Identity())
+        TargetMixture(dims=32, prior=prior).refine(head, features, start, EQUAL)
+        predicted = head(features).argmax(1)
+        hits[prior] = (predicted == labels)[labels == 4].float().mean().item()
+        assert (head.bias[4] == -1e4) == (prior == "equal")
+    assert hits["equal"] == 0
+    assert hits["estimated"] > 0.8
+
+
 def test_equal_is_the_default_and_other_words_are_refused():
     assert TargetMixture().prior == "equal"
     with pytest.raises(ComponentError, match="prior must be one of"):

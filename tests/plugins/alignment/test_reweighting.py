@@ -118,6 +118,11 @@ def test_tiny_domains_give_finite_weights(method, sizes):
     assert (weights >= 0).all()
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_random_features_tell_no_density(method):
+    assert "random" in method.excludes
+
+
 def test_domains_far_apart_still_leave_many_samples():
     torch.manual_seed(0)
     source, target = torch.randn(400, 10), torch.randn(300, 10) + 30

@@ -1,4 +1,4 @@
-"""Transfer component analysis against the paper's matrices and against its limits."""
+"""Transfer component analysis against its matrices written out and against its limits."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ def products(source, target):
     return both @ both.T
 
 
-def papers_solution(source, target, mu, dims):
-    """Eigenvectors of (X L X' + mu I)^-1 X H X' with L and H written out."""
+def linear_form(source, target, mu, dims):
+    """Eigenvectors of (X L X' + mu I)^-1 X H X' (JDA's) with L and H written out."""
     x = torch.cat([source, target]).double().numpy().T
     e = np.concatenate(
         [np.full(len(source), 1 / len(source)), np.full(len(target), -1 / len(target))]
@@ -44,8 +44,8 @@ def papers_solution(source, target, mu, dims):
 
 
 @pytest.mark.parametrize("mu", [0.01, 1.0, 50.0])
-def test_components_are_the_papers(mu, domains):
-    expected = papers_solution(*domains, mu, 8)
+def test_components_are_those_of_the_linear_form(mu, domains):
+    expected = linear_form(*domains, mu, 8)
     ours = products(*mapped(TransferComponentAnalysis(8, mu), *domains))
     assert np.allclose(ours, expected @ expected.T, atol=1e-3)
 

@@ -1,10 +1,15 @@
 """AugMix, colour jitter and the strong view: what they change, and by how much."""
 
 import torch
+from automl_xfer_plugins.alignment.domain_randomisation import DomainRandomisation
 from automl_xfer_plugins.augmentation.aug_mix import AugMix
 from automl_xfer_plugins.augmentation.colour_jitter import ColourJitter
-from automl_xfer_plugins.augmentation.none import NoAugmentation
 from automl_xfer_plugins.augmentation.weak_strong import GREY, WeakStrong
+
+from automl_xfer.components import AugmentationPolicy
+from automl_xfer.plugin.catalog import build_catalog
+from automl_xfer.plugin.manager import make_manager
+from automl_xfer.space.facts import objections
 
 
 def pictures(n, size=32):
@@ -71,6 +76,22 @@ def test_the_square_has_the_area_it_promises():
     assert 0.09 < areas.median() < 0.18
 
 
-def test_two_equal_views_are_never_drawn():
-    assert "two_views" in NoAugmentation.excludes
-    assert "two_views" in WeakStrong.requires
+def test_two_views_are_those_of_weak_strong_among_the_first_party_policies():
+    policies = build_catalog(make_manager()).classes["augmentation"]
+    facts = frozenset({"trainable", "stages", "maps"})
+    without = {name for name, made in policies.items() if not objections(made, facts)}
+    assert without == policies.keys() - {"weak-strong"}
+    two = {name for name, made in policies.items() if not objections(made, facts | {"two_views"})}
+    assert two == {"weak-strong"}
+
+
+def test_a_third_partys_policy_may_give_two_views():
+    class Theirs(AugmentationPolicy):
+        name = "theirs"
+
+    assert not objections(Theirs, frozenset({"trainable", "two_views"}))
+
+
+def test_colours_are_not_jittered_twice():
+    facts = frozenset({"trainable"}) | DomainRandomisation.provides
+    assert objections(ColourJitter, facts) == ("excludes 'randomised'",)

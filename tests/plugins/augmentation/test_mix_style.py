@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 from automl_xfer_plugins.augmentation.mix_style import EPSILON, MixStyle, mix_style
+from automl_xfer_plugins.backbones.timm_backbone import TimmBackbone
+
+from automl_xfer.space.facts import objections
 
 
 def reference(x, partner, share):
@@ -74,6 +77,14 @@ def test_the_last_stage_is_never_mixed():
     maps = torch.randn(6, 3, 7, 7)
     assert changed(MixStyle(stages=3), maps, stage=1, n_stages=2) == 0
     assert changed(MixStyle(stages=3), maps, stage=0, n_stages=2) > 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "mixed"), [("resnet18", True), ("vit_tiny_patch16_224", False)]
+)
+def test_it_is_for_backbones_of_maps(architecture, mixed):
+    facts = TimmBackbone(architecture).facts() | {"trainable"}
+    assert objections(MixStyle, facts) == (() if mixed else ("needs 'maps'",))
 
 
 @pytest.mark.parametrize("shape", [(6, 50, 32), (6, 7, 7, 32), (6, 32)])

@@ -1,12 +1,13 @@
 """The cut models compute what timm's models compute, at every boundary."""
 
 import copy
+import json
 
 import pytest
 import timm
 import torch
-from automl_xfer_plugins.backbones.architecture import untrained
-from automl_xfer_plugins.backbones.stages import cut
+from automl_xfer_plugins.backbones.architecture import structure_facts, untrained
+from automl_xfer_plugins.backbones.stages import cut, puts_out_maps
 
 VIT = {"dynamic_img_size": True}
 FAMILIES = [
@@ -42,6 +43,21 @@ def test_cut_model_equals_the_timm_model(architecture, options, size, n_stages):
         for boundary in range(n_stages):
             activations = staged(activations, boundary, boundary + 1)
         assert torch.equal(staged.pool(activations), expected)
+
+
+@pytest.mark.parametrize(("architecture", "options", "size", "n_stages"), FAMILIES)
+def test_maps_are_known_without_running_the_model(architecture, options, size, n_stages):
+    model = timm.create_model(architecture, num_classes=0, **options).eval()
+    known, staged = puts_out_maps(model), cut(model).eval()
+    activations, maps = torch.randn(2, 3, size, size), []
+    with torch.no_grad():
+        for stage in range(n_stages - 1):
+            activations = staged(activations, stage, stage + 1)
+            maps.append(activations.ndim == 4 and activations.shape[2] == activations.shape[3])
+    assert known == (n_stages > 1 and all(maps))
+    arguments = json.dumps(options)
+    if "strict_img_size" not in options and "dynamic_img_size" not in options:
+        assert known == ("maps" in structure_facts(architecture, arguments))
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "vit_tiny_patch16_224", "densenet121"])

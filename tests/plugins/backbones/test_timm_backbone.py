@@ -100,8 +100,8 @@ def test_broken_folders_are_named(weights_dir):
 @pytest.mark.parametrize(
     ("architecture", "facts"),
     [
-        ("resnet18", {"pretrained", "batch_norm", "stages", "classifier"}),
-        ("convnext_atto", {"pretrained", "stages", "classifier"}),
+        ("resnet18", {"pretrained", "batch_norm", "stages", "maps", "classifier"}),
+        ("convnext_atto", {"pretrained", "stages", "maps", "classifier"}),
         ("vit_tiny_patch16_224", {"pretrained", "stages", "classifier"}),
         ("vit_small_patch14_dinov2", {"pretrained", "stages"}),
         ("deit_tiny_distilled_patch16_224", {"pretrained"}),

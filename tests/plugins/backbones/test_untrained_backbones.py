@@ -72,9 +72,9 @@ def test_building_leaves_the_global_generator_alone():
 @pytest.mark.parametrize(
     ("backbone", "facts"),
     [
-        (ScratchBackbone("small-convnet"), {"random", "batch_norm", "stages"}),
-        (ScratchBackbone("convnext_atto"), {"random", "stages"}),
-        (SourcePretrainedBackbone(), {"source_pretrained", "batch_norm", "stages"}),
+        (ScratchBackbone("small-convnet"), {"random", "batch_norm", "stages", "maps"}),
+        (ScratchBackbone("convnext_atto"), {"random", "stages", "maps"}),
+        (SourcePretrainedBackbone(), {"source_pretrained", "batch_norm", "stages", "maps"}),
     ],
 )
 def test_facts_and_plain_data(backbone, facts):

@@ -17,7 +17,7 @@ def trained_stages(policy, n_stages):
 
 @pytest.mark.parametrize(
     ("depth", "trained"),
-    [(0.0, [0, 1, 2, 3]), (0.25, [1, 2, 3]), (0.26, [2, 3]), (0.75, [3]), (0.76, []), (1.0, [])],
+    [(0.0, [0, 1, 2, 3]), (0.25, [1, 2, 3]), (0.26, [2, 3]), (0.75, [3]), (0.76, [3]), (1.0, [3])],
 )
 def test_frozen_depth_freezes_the_first_fraction(depth, trained):
     assert trained_stages(FrozenDepth(depth), 4) == trained
@@ -26,7 +26,8 @@ def test_frozen_depth_freezes_the_first_fraction(depth, trained):
 def test_lp_ft_trains_all_but_the_frozen_fraction_after_the_head():
     assert LinearProbeThenFineTune.head_first
     assert trained_stages(LinearProbeThenFineTune(), 5) == [0, 1, 2, 3, 4]
-    assert trained_stages(LinearProbeThenFineTune(depth=0.9), 5) == []
+    assert trained_stages(LinearProbeThenFineTune(depth=0.9), 5) == [4]
+    assert trained_stages(LinearProbeThenFineTune(depth=0.9), 1) == [0]
     assert trained_stages(LinearProbeThenFineTune(depth=0.8), 5) == [4]
     with pytest.raises(ComponentError, match="depth must be between"):
         LinearProbeThenFineTune(depth=0.95)

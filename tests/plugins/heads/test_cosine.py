@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from automl_xfer_plugins.alignment.afn import AdaptiveFeatureNorm
 from automl_xfer_plugins.heads.cosine import CosineHead
+from automl_xfer_plugins.heads.linear import LinearHead
 from automl_xfer_plugins.heads.nearest_class_mean import NearestClassMean
+from automl_xfer_plugins.heads.stage_fusion import StageFusionHead
 from torch.nn.functional import cosine_similarity, cross_entropy
 
 
@@ -18,6 +21,23 @@ def test_lengths_of_features_do_not_matter():
     head, x = CosineHead().build(6, 4), torch.randn(5, 6)
     assert torch.allclose(head(9 * x), head(x), atol=1e-4)
     assert head(torch.zeros(1, 6)).isfinite().all()
+
+
+@pytest.mark.parametrize("head", [CosineHead(0.03), NearestClassMean(0.03)], ids=lambda h: h.name)
+def test_sixteen_bit_features_under_autocast_keep_their_logits(head):
+    torch.manual_seed(0)
+    module, x = head.build(64, 4), torch.randn(20, 64).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = module(x)
+    exact = cosine_similarity(x.double()[:, None], module.means.double()[None], dim=2) / 0.03
+    assert logits.dtype == torch.float32
+    assert torch.allclose(logits.double(), exact, atol=1e-3)
+
+
+def test_lengths_that_an_alignment_changes_are_for_heads_that_read_them():
+    for head in (CosineHead, NearestClassMean, StageFusionHead):
+        assert "feature_length" in head.excludes & AdaptiveFeatureNorm.provides
+    assert "feature_length" not in LinearHead.excludes
 
 
 def test_full_batch_lbfgs_fits_it():

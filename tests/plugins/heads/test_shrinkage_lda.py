@@ -69,6 +69,15 @@ def test_a_weight_counts_as_repeats_in_a_group():
     assert np.allclose(said(x, y, weight)[rows], repeated, atol=1e-8)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_samples_of_next_to_no_weight_are_as_if_they_were_not_there(copies):
+    x, y = blobs(60, 12, 3)
+    weight = np.repeat([1.0, 1e-9], 30)
+    rows = np.tile(np.arange(60), copies)
+    skewed = said(x[rows], y[rows], weight[rows], group=rows)
+    assert np.allclose(skewed[:30], said(x[:30], y[:30]), atol=1e-5)
+
+
 def test_the_head_is_the_discriminants_over_one_temperature():
     x, y = blobs(60, 20, 3)
     with torch.no_grad():

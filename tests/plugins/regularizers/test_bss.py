@@ -53,6 +53,13 @@ def test_repeated_samples_have_no_weakest_direction_and_a_finite_gradient():
     assert features.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_diverged_features_give_nan_and_no_exception(bad):
+    features = torch.randn(6, 12)
+    features[2, 1] = bad
+    assert term(3)(features).isnan()
+
+
 def test_sixteen_bit_features_under_autocast():
     features = torch.randn(6, 12).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from automl_xfer_plugins.freezing.lora import LoRA
 from automl_xfer_plugins.regularizers.l2_sp import L2SP
 from automl_xfer_plugins.regularizers.label_smoothing import LabelSmoothing
 from automl_xfer_plugins.regularizers.none import NoRegularizer
@@ -52,6 +53,24 @@ def test_l2_sp_is_zero_at_the_start_but_for_the_head_and_grows_by_the_square():
         backbone.weight += 2
         backbone.bias += 100  # frozen: not counted
     assert term(batch).item() == pytest.approx(0.05 * size + 0.25 * 6 * 4, rel=1e-5)
+
+
+def test_l2_sp_pulls_what_thaws_later_back_to_where_it_started():
+    backbone = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    backbone[0].requires_grad_(False)
+    term = L2SP(beta_backbone=0.5).build(backbone, nn.Identity(), no_images)
+    batch = labelled(torch.zeros(1, 2), None)
+    assert term(batch).item() == 0
+    backbone[0].requires_grad_(True)  # as gradual unfreezing does
+    with torch.no_grad():
+        backbone[0].weight += 2
+    term(batch).backward()
+    assert term(batch).item() == pytest.approx(0.25 * 6 * 4, rel=1e-5)
+    assert torch.allclose(backbone[0].weight.grad, torch.full((2, 3), 0.5 * 2))
+
+
+def test_l2_sp_is_not_for_updates_beside_weights_that_stay():
+    assert "low_rank" in L2SP.excludes & LoRA.provides
 
 
 def test_l2_sp_gradient():

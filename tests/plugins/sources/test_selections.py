@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from automl_xfer_plugins.sources.all_sources import AllSources
 from automl_xfer_plugins.sources.by_distance import SourcesByDistance
-from automl_xfer_plugins.sources.nearest import NearestSources
+from automl_xfer_plugins.sources.nearest import NearestSource
+from automl_xfer_plugins.sources.searched import SearchedWeights
 from automl_xfer_plugins.sources.trusted import TrustedSources
 
 from automl_xfer.components import SourceDomain
@@ -31,6 +32,12 @@ def test_without_labels_to_hold_against_consistency_alone_decides():
     assert TrustedSources().weights(known, 10) == [1.0, 0.0, 1.0]
 
 
+def test_where_no_source_agrees_with_another_neither_is_blamed():
+    """Two sources, one of noise: each is at chance on the other."""
+    pair = [replace(GOOD, agreement=0.11), replace(NOISE, agreement=0.13)]
+    assert TrustedSources().weights(pair, 10) == [1.0, 0.0]  # by its consistency
+
+
 @pytest.mark.parametrize("least", [0.1, 0.9])
 def test_a_single_source_is_always_trusted(least):
     assert TrustedSources(least=least).weights([NOISE], 10) == [1.0]
@@ -42,12 +49,21 @@ def test_weights_fall_with_the_distance():
     assert far == pytest.approx(math.exp(-(0.2 - 0.1) / (0.5 * 0.1)))
 
 
-def test_a_distance_below_zero_is_taken_for_the_least():
-    near, far = SourcesByDistance().weights([replace(GOOD, distance=-0.01), FAR], 10)
-    assert near == 1.0
-    assert 0 <= far < 1e-6
+def test_differences_within_the_noise_of_the_measure_count_nothing():
+    pair = [replace(GOOD, distance=-0.01), replace(GOOD, distance=0.004)]
+    assert SourcesByDistance().weights(pair, 10) == [1.0, 1.0]
+    assert TrustedSources().weights(pair, 10) == [1.0, 1.0]
 
 
-def test_the_nearest_are_kept():
-    assert NearestSources(count=2).weights([FAR, GOOD, OTHER], 10) == [0.0, 1.0, 1.0]
-    assert NearestSources(count=8).weights([FAR, GOOD], 10) == [1.0, 1.0]
+def test_what_is_far_by_distance_is_left_out():
+    assert SourcesByDistance(temperature=0.05).weights([GOOD, FAR], 10) == [1.0, 0.0]
+
+
+def test_the_nearest_alone_is_kept():
+    assert NearestSource().weights([FAR, GOOD, OTHER], 10) == [0.0, 1.0, 0.0]
+
+
+def test_searched_weights_go_by_the_order_of_distances():
+    made = SearchedWeights(first=0.8, second=0.05, third=0.4, rest=0.2)
+    assert made.weights([FAR, GOOD, OTHER], 10) == [0.4, 0.8, 0.0]
+    assert made.weights([GOOD], 10) == [0.8]

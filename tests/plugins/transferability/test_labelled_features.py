@@ -158,4 +158,8 @@ def test_half_precision_features_score_alike(estimator):
     features, labels = classes_apart(60, 90, 0.3)
     score = estimate(estimator, features, labels)
     assert estimate(estimator, features.half(), labels) == pytest.approx(score, rel=0.02, abs=0.02)
-    assert not estimator.requires
+
+
+@pytest.mark.parametrize("estimator", ALL, ids=lambda e: e.name)
+def test_they_judge_by_the_targets_labels_alone(estimator):
+    assert estimator.requires == {"target_labels"}
