@@ -1,6 +1,7 @@
 """The whole road on other data: no target labels, a test split, a val split, PostgreSQL."""
 
 import csv
+import json
 from dataclasses import replace
 
 import pytest
