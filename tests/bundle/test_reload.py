@@ -12,6 +12,7 @@ from automl_xfer.errors import BundleError
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.device import autocast
+from automl_xfer.transfer.frozen_features import head_for, read_stages
 from automl_xfer.transfer.model import TransferModel
 
 FACTS = frozenset({"target_labels", "source", "unlabelled"})
@@ -42,6 +43,11 @@ def strategies(catalog, two_backbones):
         "fused": space.strategy("one + two", probe),
         "subspace": space.strategy("one", {**probe, "alignment": "subspace-alignment"}),
         "mixture": space.strategy("one", {**probe, "alignment": "adabn-target-mixture"}),
+        "label shift": space.strategy("one", {**probe, "alignment": "label-shift"}),
+        "stages": space.strategy(
+            "one", {**probe, "head": "stage-fusion"}, {"head.stage-fusion.combine": "learned"}
+        ),
+        "lora": space.strategy("one", {**tuned, "freezing": "lora", "head": "linear"}),
         "class means": space.strategy("one", {**probe, "head": "nearest-class-mean"}),
         "fine-tuned": space.strategy("one", {**tuned, "head": "linear"}),
         "scratch": space.strategy("scratch:resnet10t", {**tuned, "head": "linear"}),
@@ -52,12 +58,12 @@ def strategies(catalog, two_backbones):
 def assemble(strategy, seed):
     """A model of the strategy's structure with random weights in every part."""
     torch.manual_seed(seed)
-    backbone = strategy.backbone.build(pretrained=False)
+    backbone = read_stages(strategy, strategy.backbone.build(pretrained=False))
     feature_map = None
     if strategy.alignment.name == "subspace-alignment":
         feature_map = torch.nn.Linear(backbone.feature_dim, 8)
     dim = 8 if feature_map is not None else backbone.feature_dim
-    head = strategy.head.build(dim, 3)
+    head = head_for(strategy, backbone).build(dim, 3)
     head = strategy.alignment.target_head(dim, 3, head) or head
     for tensor in head.state_dict().values():
         tensor.copy_(torch.rand_like(tensor) + 0.5)
@@ -77,6 +83,9 @@ def write(folder, strategy, model):
         "fused",
         "subspace",
         "mixture",
+        "label shift",
+        "stages",
+        "lora",
         "class means",
         "fine-tuned",
         "scratch",
