@@ -1,14 +1,20 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
-import json
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.components import Strategy
+from automl_xfer.search.committee import committee, one_of_each_kind
 from automl_xfer.search.deadline import FINALISTS_SHARE
-from automl_xfer.search.judging import ranked, read_predictions, source_only
+from automl_xfer.search.judging import (
+    behind_open_gates,
+    candidate,
+    ranked,
+    read_predictions,
+    source_only,
+)
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.session import Session
@@ -54,20 +60,19 @@ class Finalist:
 def finalists_of_search(session: Session) -> list[Finalist]:
     """The best trials of the search, without repeats: one of each backbone, freezing, alignment.
 
-    The sampler tries many neighbours of what is good; they would only repeat one another. Without
-    target labels they are those ahead of source-only, or source-only alone.
+    Without target labels they are the committee; see there.
     """
-    trials = ranked(session, session.complete_trials())
-    reference = None if session.has_target_labels else source_only(trials)
-    if reference is not None:
-        place = [trial.id for trial in trials].index(reference.id)
-        trials = trials[:place] or [reference]
-    kinds: dict[tuple[str, ...], TrialRecord] = {}
-    for trial in trials:
-        backbone = json.dumps(trial.strategy["backbone"], sort_keys=True)
-        rest = (trial.strategy[axis]["name"] for axis in ("freezing", "alignment"))
-        kinds.setdefault((backbone, *rest), trial)
-    return [Finalist(trial) for trial in kinds.values()][:N_FINALISTS]
+    complete = session.complete_trials()
+    reference = None if session.has_target_labels else source_only(complete)
+    if reference is None:
+        chosen = one_of_each_kind(ranked(session, complete))[:N_FINALISTS]
+    else:
+        chosen = committee(
+            behind_open_gates(session, complete),
+            reference,
+            lambda trial: candidate(session, trial).target,
+        )
+    return [Finalist(trial) for trial in chosen]
 
 
 def run_finalists(session: Session) -> list[Finalist]:

@@ -76,11 +76,18 @@ def ranked(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
     """Complete trials, best first. Ties go to the simpler strategy."""
     if session.has_target_labels:
         return rank(complete)
-    ranks = unlabelled_ranks(session, complete)
-    order = sorted(
-        range(len(complete)), key=lambda i: (-ranks[i], complete[i].complexity, complete[i].id)
-    )
-    return [complete[i] for i in order]
+    return [trial for trial, _ in _by_rank(session, complete)]
+
+
+def behind_open_gates(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
+    """Without target labels: the trials that pass the gates, best first."""
+    return [trial for trial, value in _by_rank(session, complete) if value >= 0]
+
+
+def _by_rank(session: Session, complete: list[TrialRecord]) -> list[tuple[TrialRecord, float]]:
+    ranks = unlabelled_ranks(session, complete).tolist()
+    pairs = list(zip(complete, ranks, strict=True))
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0].complexity, pair[0].id))
 
 
 def source_only(records: list[TrialRecord]) -> TrialRecord | None:

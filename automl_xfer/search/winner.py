@@ -65,7 +65,7 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
 
 
 def _committee(session: Session, finalists: list[Finalist]) -> Winner:
-    """Without target labels: the finalists, all ahead of source-only, with equal weights.
+    """Without target labels: the finalists, which are the committee, with equal weights.
 
     Ranks cannot tell the first from the fifth; their mean prediction is the safer choice. Where
     there is no source-only to be ahead of, the first wins alone.

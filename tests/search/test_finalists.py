@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-import pytest
+import numpy as np
 
 from automl_xfer.search import finalists
+from automl_xfer.search.committee import committee
 from automl_xfer.study.records import Role, TrialRecord, TrialState
 
 
@@ -39,19 +40,39 @@ CORAL = trial(3, "logistic-regression", "coral")
 ADABN = trial(4, "logistic-regression", "adabn")
 
 
-@pytest.mark.parametrize(
-    ("ranking", "chosen"),
-    [
-        ([SAME_KIND, SOURCE_ONLY, CORAL, ADABN], [SAME_KIND]),
-        ([ADABN, SAME_KIND, SOURCE_ONLY, CORAL], [ADABN, SAME_KIND]),
-        ([SOURCE_ONLY, SAME_KIND, CORAL], [SOURCE_ONLY]),
-    ],
-)
-def test_only_what_is_ahead_of_source_only_votes(ranking, chosen, monkeypatch):
-    monkeypatch.setattr(finalists, "ranked", lambda session, trials: trials)
-    session = SimpleNamespace(has_target_labels=False, complete_trials=lambda: ranking)
-    found = finalists.finalists_of_search(session)
-    assert [each.trial.id for each in found] == [each.id for each in chosen]
+def chosen_from(ranking, unlike=()):
+    """Ids of the committee; trials in `unlike` predict another class than all others."""
+
+    def predictions(trial):
+        return np.eye(2, dtype=np.float32)[np.full(8, int(trial in unlike))]
+
+    return [each.id for each in committee(ranking, SOURCE_ONLY, predictions)]
+
+
+def test_where_the_domains_are_far_only_what_is_ahead_of_source_only_votes():
+    far = (ADABN, CORAL)
+    assert chosen_from([ADABN, CORAL, SOURCE_ONLY, SAME_KIND], far) == [ADABN.id, CORAL.id]
+    assert chosen_from([ADABN, SOURCE_ONLY, CORAL], far) == [ADABN.id]
+
+
+def test_where_the_domains_are_near_source_only_and_the_others_vote_too():
+    assert chosen_from([ADABN, SOURCE_ONLY, CORAL]) == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
+    assert chosen_from([SAME_KIND, SOURCE_ONLY, CORAL]) == [CORAL.id, SOURCE_ONLY.id]
+
+
+def test_source_only_wins_alone_where_nothing_ranks_ahead_of_it():
+    assert chosen_from([SOURCE_ONLY, SAME_KIND, CORAL]) == [SOURCE_ONLY.id]
+
+
+def test_a_source_only_behind_a_gate_is_no_bar():
+    assert chosen_from([CORAL, ADABN], (CORAL, ADABN)) == [CORAL.id, ADABN.id]
+
+
+def test_a_committee_has_five_members_at_most():
+    many = [trial(number, "linear", f"method-{number}") for number in range(10, 20)]
+    assert len(chosen_from([*many, SOURCE_ONLY], many)) == 5
+    near = chosen_from([*many, SOURCE_ONLY])
+    assert len(near) == 5 and near[-1] == SOURCE_ONLY.id
 
 
 def test_with_target_labels_source_only_is_one_of_many(monkeypatch):

@@ -1,0 +1,55 @@
+"""Who predicts together where no target label says what is better."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl_xfer.study.records import TrialRecord
+
+N_MEMBERS = 5
+
+SMALL_GAP = 0.75
+"""From this agreement with source-only on, the domains lie so near that it is as good a voice."""
+
+Predictions = Callable[[TrialRecord], NDArray[np.float32]]
+"""A trial's probabilities (N, K) on the unlabelled target images."""
+
+
+def one_of_each_kind(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The first trial of each backbone, freezing and alignment.
+
+    The sampler tries many neighbours of what is good; they would only repeat one another.
+    """
+    kinds: dict[tuple[str, ...], TrialRecord] = {}
+    for trial in trials:
+        kinds.setdefault(_kind(trial), trial)
+    return list(kinds.values())
+
+
+def committee(
+    ranking: Sequence[TrialRecord], reference: TrialRecord, predictions: Predictions
+) -> list[TrialRecord]:
+    """Up to five members out of the trials behind open gates, best rank first.
+
+    Those ahead of source-only, `reference`. Where they and source-only nearly agree, the domains
+    lie near each other: adaptation can do little more than harm there, so source-only votes too,
+    and the others of the ranking with it. Source-only alone where nothing ranks ahead of it.
+    """
+    places = [trial.id for trial in ranking]
+    place = places.index(reference.id) if reference.id in places else len(places)
+    ahead = one_of_each_kind(ranking[:place])[:N_MEMBERS]
+    if not ahead:
+        return [reference]
+    theirs = np.mean([predictions(trial) for trial in ahead], axis=0).argmax(1)
+    agreement = np.mean(theirs == predictions(reference).argmax(1))
+    if agreement < SMALL_GAP:
+        return ahead
+    others = [each for each in one_of_each_kind(ranking) if _kind(each) != _kind(reference)]
+    return [*others[: N_MEMBERS - 1], reference]
+
+
+def _kind(trial: TrialRecord) -> tuple[str, ...]:
+    backbone = json.dumps(trial.strategy["backbone"], sort_keys=True)
+    return (backbone, *(trial.strategy[axis]["name"] for axis in ("freezing", "alignment")))
