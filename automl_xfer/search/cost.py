@@ -9,8 +9,8 @@ from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.finishing import MOST_IMAGES, adapts_backbone, finish_key
 from automl_xfer.transfer.head_fit import domains_used
 
-_STEP = 3.0
-"""A training step costs about three forward passes of its images."""
+_STEP = 4.0
+"""A training step costs about four forward passes of its images: the way back costs three."""
 
 
 def predicted_seconds(session: Session, strategy: Strategy) -> float:
@@ -30,7 +30,8 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     parts = training_parts(data)
     use_source, use_target = domains_used(strategy.alignment, parts)
     per_step = int(use_source) + int(use_target)
-    if type(strategy.alignment).build is not AlignmentMethod.build and parts.source is not None:
+    reads_source = parts.source is not None or "source" not in strategy.alignment.requires
+    if type(strategy.alignment).build is not AlignmentMethod.build and reads_source:
         views = 2 if strategy.alignment.two_views else 1
         per_step += views  # the unlabelled target batch of an alignment loss
     if type(strategy.augmentation).perturb is not AugmentationPolicy.perturb:
@@ -39,7 +40,15 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     if not use_target and parts.target is not None and parts.source is not None:
         images = len(session.plan.folds) * len(parts.source)  # an epoch passes over the source
     training = _STEP * speed * images * per_step * strategy.optimization.epochs
+    training += speed * _images_predicted(session)
     return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
+
+
+def _images_predicted(session: Session) -> int:
+    """Forward passes of a trained backbone over the images that a trial predicts."""
+    data = session.prepared.data
+    held_out = sum(len(rows) for _, rows in session.plan.folds)
+    return held_out + (len(data.unlabelled or ()) if data.target is None else 0)
 
 
 def _tries_pseudo_target(session: Session) -> bool:

@@ -18,6 +18,8 @@ from automl_xfer.study.records import FailureKind, Role, TrialRecord
 _BASELINE_SHARE = 0.08
 """A baseline that trains by gradient gets this share of the whole time, and epochs to match."""
 
+_BEFORE_BASELINES = 6
+
 QUEUED = "queued"
 """User attribute of an enqueued trial: its strategy as JSON."""
 
@@ -99,7 +101,7 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
     sketches = [
         sketch for sketch in sketches if not sketch.baseline or sketch.baseline not in scored
     ]
-    sketches.sort(key=lambda sketch: sketch.baseline is None)  # stable: baselines come first
+    sketches = _in_order(sketches, session.has_target_labels)
     seen: set[str] = set()
     for sketch in sketches:
         for complete in _complete(session, sketch):
@@ -108,6 +110,21 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
                 seen.add(key)
                 role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
                 yield strategy, {"role": role.value, "baseline": sketch.baseline}
+
+
+def _in_order(sketches: list[StrategySketch], labelled: bool) -> list[StrategySketch]:
+    """Baselines first; without target labels source-only, and the others after what may win.
+
+    No gain over those can be measured then, and they take longer than most of the portfolio.
+    """
+    baselines = [sketch for sketch in sketches if sketch.baseline]
+    portfolio = [sketch for sketch in sketches if not sketch.baseline]
+    if labelled:
+        return [*baselines, *portfolio]
+    reference = [sketch for sketch in baselines if sketch.baseline == "source-only"]
+    others = [sketch for sketch in baselines if sketch.baseline != "source-only"]
+    first, rest = portfolio[:_BEFORE_BASELINES], portfolio[_BEFORE_BASELINES:]
+    return [*reference, *first, *others, *rest]
 
 
 def _affordable(session: Session, strategy: Strategy) -> Strategy:

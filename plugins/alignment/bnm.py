@@ -21,7 +21,7 @@ class BatchNuclearNorm(AlignmentMethod):
     """
 
     name = "bnm"
-    requires = frozenset({"source", "trainable", "few_classes"})
+    requires = frozenset({"unlabelled", "trainable", "few_classes"})
     complexity = 2
 
     weight: float = Float(1.0, low=0.05, high=2.0, log=True)

@@ -20,7 +20,7 @@ class FixMatch(AlignmentMethod):
     """
 
     name = "fix-match"
-    requires = frozenset({"source", "unlabelled", "trainable"})
+    requires = frozenset({"unlabelled", "trainable"})
     provides = frozenset({"two_views"})
     two_views = True
     complexity = 2

@@ -21,7 +21,7 @@ class MinimumClassConfusion(AlignmentMethod):
     """
 
     name = "mcc"
-    requires = frozenset({"source", "trainable", "few_classes"})
+    requires = frozenset({"unlabelled", "trainable", "few_classes"})
     complexity = 2
 
     weight: float = Float(1.0, low=0.05, high=5.0, log=True)

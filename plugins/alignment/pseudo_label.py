@@ -25,7 +25,7 @@ class PseudoLabel(AlignmentMethod):
     """
 
     name = "pseudo-label"
-    requires = frozenset({"source", "unlabelled", "trainable"})
+    requires = frozenset({"unlabelled", "trainable"})
     complexity = 2
 
     threshold: float = Float(0.9, low=0.5, high=0.95)

@@ -1,9 +1,13 @@
 """fit: what must train trains, what must not stays bit-identical, and scores are right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from automl_xfer.components import BackboneRequest
+from automl_xfer.space.compose import Space
 from automl_xfer.transfer.closed_form import fit_closed_form
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
@@ -165,3 +169,23 @@ def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
         path.write_bytes(file.read_bytes()[:40])
     fit(strategy, parts, context)
     assert calls  # a damaged entry is made anew
+
+
+@pytest.mark.parametrize("name", ["fix-match", "pseudo-label", "mcc", "bnm"])
+def test_losses_on_the_target_alone_need_no_source(name, catalog, weights_dir, parts, context):
+    """The labelled target stands in for the source; without the loss the weights are others."""
+    backbones = catalog.backbones(BackboneRequest(weights_dir=weights_dir))
+    facts = frozenset({"target_labels", "unlabelled", "few_classes"})
+    space = Space(catalog.classes, backbones, facts)
+    short = {"optimization.adamw.epochs": 5, "optimization.adamw.batch_size": 16}
+    names = {"freezing": "full", "head": "linear", "optimization": "adamw"}
+    if name == "fix-match":
+        names["augmentation"] = "weak-strong"
+    alone = replace(parts, source=None)
+    made = space.strategy(names={**names, "alignment": name}, parameters=short)
+    with_loss = fit(made, alone, context)
+    plain = replace(made, alignment=space.strategy(names={"alignment": "none"}).alignment)
+    without = fit(plain, alone, context)
+    first, second = (each.model.head.weight for each in (with_loss, without))
+    assert torch.isfinite(first).all()
+    assert name in ("fix-match", "pseudo-label") or not torch.equal(first, second)
