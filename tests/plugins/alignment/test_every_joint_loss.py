@@ -75,5 +75,6 @@ def test_order_of_the_images_does_not_matter(method):
 
 @pytest.mark.parametrize("method", LOSSES, ids=lambda method: method.name)
 def test_only_the_losses_of_whole_batches_of_predictions_ask_for_few_classes(method):
-    few = {"few_classes"} if method.name in ("mcc", "bnm") else set()
-    assert method.requires == {"source", "trainable"} | few
+    on_target_alone = method.name in ("mcc", "bnm")
+    needs = {"unlabelled", "few_classes"} if on_target_alone else {"source"}
+    assert method.requires == {"trainable"} | needs
