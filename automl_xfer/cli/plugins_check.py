@@ -11,7 +11,6 @@ from automl_xfer.errors import ConformanceError
 
 if TYPE_CHECKING:
     from automl_xfer.components import Component
-    from automl_xfer.plugin.manager import LoadedPlugins
 
 PLUGINS_DIR = click.option(
     "--plugins-dir",
@@ -67,8 +66,11 @@ def _of_name(name: str, plugins_dir: Path | None) -> list[type[Component]]:
 def _of_file(path: Path) -> list[type[Component]]:
     """The components that one file registers; ConformanceError where it cannot be loaded."""
     from automl_xfer.plugin.catalog import build_catalog  # imports torch
+    from automl_xfer.plugin.manager import load_file
 
-    loaded = _load(path)
+    if not path.is_file():
+        raise ConformanceError(f"there is no file {path}; give a .py file or a component's name")
+    loaded = load_file(path)
     catalog = build_catalog(loaded)
     if loaded.problems:
         raise ConformanceError(loaded.problems[0].message)
@@ -76,14 +78,3 @@ def _of_file(path: Path) -> list[type[Component]]:
     if not made:
         raise ConformanceError(f"{path} registers no component; return its class from a hook")
     return made
-
-
-def _load(path: Path) -> LoadedPlugins:
-    """A manager with this one file: neither its neighbours nor what is installed matter here."""
-    from automl_xfer.plugin.manager import _Found, _import_file, _load, make_manager
-
-    if not path.is_file():
-        raise ConformanceError(f"there is no file {path}; give a .py file or a component's name")
-    loaded = make_manager(entry_points=False)
-    _load(_Found(f"local:{path.stem}", str(path), lambda: _import_file(path)), loaded)
-    return loaded

@@ -24,7 +24,7 @@ from automl_xfer.errors import CatalogChangedError, ComponentError, ConfigError,
 from automl_xfer.plugin.manager import LoadedPlugins
 from automl_xfer.plugin.names import suggestion
 
-_HOOKS: Mapping[str, tuple[str, type[Component]]] = {
+HOOKS: Mapping[str, tuple[str, type[Component]]] = {  # axis -> its hook and its abstract class
     "backbone": ("register_backbones", Backbone),
     "freezing": ("register_freezing_policies", FreezingPolicy),
     "alignment": ("register_alignment_methods", AlignmentMethod),
@@ -128,7 +128,7 @@ def build_catalog(loaded: LoadedPlugins) -> Catalog:
     A plugin with a faulty class is left out whole and reported in `loaded.problems`. Raises
     PluginError when two plugins, or one plugin twice, use one name on one axis.
     """
-    offered = {axis: _offered(loaded, axis) for axis in _HOOKS}
+    offered = {axis: _offered(loaded, axis) for axis in HOOKS}
     return Catalog({axis: _entries(loaded, axis, offers) for axis, offers in offered.items()})
 
 
@@ -171,7 +171,7 @@ def _flat(stored: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 def _offered(loaded: LoadedPlugins, axis: str) -> list[tuple[str, type[Component]]]:
     """(plugin, class) of the plugins whose classes of this axis are all sound."""
-    hook, base = _HOOKS[axis]
+    hook, base = HOOKS[axis]
     offered = []
     for plugin, classes in loaded.call(hook):
         fault = _fault(classes, base)
@@ -203,12 +203,12 @@ def _fault(classes: Any, base: type[Component]) -> str | None:
     """What is wrong with what a hook returned."""
     if not isinstance(classes, list | tuple):
         return f"{type(classes).__name__} in place of a list of classes"
-    faults = (_class_fault(made, base) for made in classes)
+    faults = (class_fault(made, base) for made in classes)
     return next((fault for fault in faults if fault), None)
 
 
-def _class_fault(made: Any, base: type[Component]) -> str | None:
-    """The first rule that one class breaks."""
+def class_fault(made: Any, base: type[Component]) -> str | None:
+    """The first rule that a class meant as a component of `base`'s axis breaks, in words."""
     if not (isinstance(made, type) and issubclass(made, base)):
         return f"{made!r}, which is no subclass of {base.__name__}"
     for rule in (_declaration_fault, _abstract_fault, _default_fault):

@@ -128,6 +128,13 @@ def make_manager(
     return loaded
 
 
+def load_file(path: Path) -> LoadedPlugins:
+    """This one file as a plugin: neither its neighbours nor what is installed matter."""
+    loaded = make_manager(entry_points=False)
+    _load(_local_file(path), loaded)
+    return loaded
+
+
 def _load(found: _Found, loaded: LoadedPlugins) -> None:
     try:
         plugin, version = found.load()
@@ -169,7 +176,11 @@ def _local(folder: Path) -> Iterator[_Found]:
         ) from error
     for path in paths:
         if not path.stem.startswith("_"):
-            yield _Found(f"local:{path.stem}", str(path), partial(_import_file, path))
+            yield _local_file(path)
+
+
+def _local_file(path: Path) -> _Found:
+    return _Found(f"local:{path.stem}", str(path), partial(_import_file, path))
 
 
 def _import_entry(entry: metadata.EntryPoint) -> tuple[object, str]:

@@ -68,9 +68,9 @@ def overrides(component: Component | type[Component], hook: str) -> bool:
 
 def axis_class(made: type[Component]) -> type[Component]:
     """The abstract class of the axis on which a component stands."""
-    from automl_xfer.plugin.catalog import _HOOKS  # the catalog's own table, not a second one
+    from automl_xfer.plugin.catalog import HOOKS  # the catalog's own table, not a second one
 
-    return next((base for _, base in _HOOKS.values() if issubclass(made, base)), Component)
+    return next((base for _, base in HOOKS.values() if issubclass(made, base)), Component)
 
 
 def instance(component: Component | type[Component]) -> Component:

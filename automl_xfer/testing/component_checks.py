@@ -10,14 +10,14 @@ from typing import Any
 from automl_xfer.components import Component
 from automl_xfer.components.base import FloatRange, IntRange, Options
 from automl_xfer.errors import ComponentError
-from automl_xfer.plugin.catalog import _class_fault
+from automl_xfer.plugin.catalog import class_fault
 from automl_xfer.testing.check import Check, axis_class, expect
 
 
 def check_class_is_one_that_the_catalog_takes(made: type[Component]) -> None:
     """A frozen dataclass with a name in kebab-case, all its methods and sound defaults."""
     expect(axis_class(made) is not Component, "derive it from the class of one axis")
-    fault = _class_fault(made, axis_class(made))
+    fault = class_fault(made, axis_class(made))
     expect(fault is None, f"the catalog refuses {fault}")
 
 

@@ -13,7 +13,7 @@ from automl_xfer.cli import plugin_templates
 from automl_xfer.cli.main import cli
 from automl_xfer.components import StrategySketch
 from automl_xfer.plugin import hookspecs
-from automl_xfer.plugin.catalog import _HOOKS
+from automl_xfer.plugin.catalog import HOOKS
 from automl_xfer.plugin.manager import make_manager
 
 TESTS = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def test_a_hook_is_documented_and_typed(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SPECS))
 def test_a_hook_is_exercised_by_a_test(name: str) -> None:
-    by_axis = {hook for hook, _ in _HOOKS.values()}  # tests/plugin/test_plugins_new.py: each axis
+    by_axis = {hook for hook, _ in HOOKS.values()}  # tests/plugin/test_plugins_new.py: each axis
     files = (path for path in TESTS.rglob("test_*.py") if "third_party" not in path.parts)
     named = [path.name for path in files if name in path.read_text(encoding="utf-8")]
     assert named or name in by_axis
@@ -43,7 +43,7 @@ def test_plugins_new_has_a_template_for_every_hook_that_registers_a_component() 
     templates = {
         axis: (template.hook, template.base) for axis, template in plugin_templates.KINDS.items()
     }
-    assert templates == {axis: (hook, base.__name__) for axis, (hook, base) in _HOOKS.items()}
+    assert templates == {axis: (hook, base.__name__) for axis, (hook, base) in HOOKS.items()}
 
 
 def test_a_plugin_adds_a_command_and_strategies() -> None:
