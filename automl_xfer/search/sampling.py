@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.parts import StudyData
 
-IMAGES_PER_SECOND = 8.0
-"""Images for each second of the time limit: a pass over them takes about a twelfth of it."""
+IMAGES_PER_SECOND, AT_SIZE = 8.0, 160
+"""Images of 160 pixels for each second of the time limit: a pass takes about a twelfth of it."""
 
 Rows = NDArray[np.int64]
 
@@ -26,7 +26,8 @@ def within_reach(data: StudyData, time_limit: float, device: str, directory: Pat
     if device != "cpu":
         return data
     n_source, n_unlabelled = len(data.source or ()), len(data.unlabelled or ())
-    source, unlabelled = fair_shares(n_source, n_unlabelled, int(IMAGES_PER_SECOND * time_limit))
+    limit = int(IMAGES_PER_SECOND * time_limit * (AT_SIZE / data.image_size) ** 2)
+    source, unlabelled = fair_shares(n_source, n_unlabelled, limit)
     if data.source is not None and source < n_source:
         rows = source_rows(data, source)
         domains = None if data.source_domains is None else data.source_domains[rows]

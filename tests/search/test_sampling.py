@@ -19,7 +19,7 @@ def data(tmp_path):
     labels = np.where(rows == 7, 2, rows % 2)
     return StudyData(
         classes=("a", "b", "c"),
-        image_size=2,
+        image_size=160,
         unlabelled=ImageSet(tmp_path / "u.npy", "u"),
         source=ImageSet(tmp_path / "s.npy", "s", labels),
         source_names=("one", "two"),
@@ -57,6 +57,8 @@ def test_every_class_and_domain_is_thinned_out_alike(data, tmp_path):
 def test_enough_time_or_a_gpu_reads_all(data, tmp_path):
     assert within_reach(data, 10.0, "cpu", tmp_path) is data
     assert within_reach(data, 1.0, "cuda:0", tmp_path) is data
+    small = replace(data, image_size=32)
+    assert within_reach(small, 1.0, "cpu", tmp_path) is small
 
 
 def test_labelled_target_images_are_all_kept(data, tmp_path):
