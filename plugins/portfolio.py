@@ -81,5 +81,8 @@ def _trusting(sketch: StrategySketch) -> StrategySketch:
     return replace(sketch, components=components, requires=sketch.requires | {"two_sources"})
 
 
-PORTFOLIO = (*(_trusting(sketch) for sketch in _ONE_SOURCE), *_ONE_SOURCE)
+_TRUSTED_ONLY = _trusting(_probe("none", requires=frozenset({"no_target_labels"})))
+"""Costs next to nothing after source-only, whose features it reads."""
+
+PORTFOLIO = (_TRUSTED_ONLY, *(_trusting(sketch) for sketch in _ONE_SOURCE), *_ONE_SOURCE)
 """With several sources first those that can be trusted, then all of them."""
