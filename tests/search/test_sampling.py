@@ -68,4 +68,7 @@ def test_labelled_target_images_are_all_kept(data, tmp_path):
 
 
 def test_the_rows_can_be_told_afterwards(data, tmp_path):
-    assert unlabelled_rows(30, 20).tolist() == sorted(set(unlabelled_rows(30, 20).tolist()))
+    rows = np.arange(30, dtype=np.uint8)
+    np.save(tmp_path / "u.npy", np.zeros((30, 2, 2, 3), np.uint8) + rows[:, None, None, None])
+    thin = within_reach(data, 5.0, "cpu", tmp_path)
+    assert thin.unlabelled.images[:, 0, 0, 0].tolist() == unlabelled_rows(30, 20).tolist()
