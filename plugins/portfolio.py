@@ -61,7 +61,7 @@ _ONE_SOURCE = (
     _probe("adabn", top=2, mix=0.5),
     _probe("none", top=8, requires=frozenset({"target_labels"})),
     _probe("none", top=2, requires=frozenset({"no_target_labels"})),
-    _probe("linear-ot", top=2),
+    _probe("linear-ot"),
     _probe("target-mixture", top=2),
     _probe("joint", top=2),
     _lp_ft("none", 1e-4, 20),

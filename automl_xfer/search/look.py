@@ -27,7 +27,7 @@ from automl_xfer.transfer.pretrain import starting_backbone
 
 logger = logging.getLogger(__name__)
 
-_LABELLED, _UNLABELLED = 400, 200
+_LABELLED, _UNLABELLED = 200, 100
 """So many images are enough to rank the backbones."""
 
 

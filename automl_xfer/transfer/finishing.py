@@ -16,7 +16,7 @@ from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import to_tensor, weights_key
 from automl_xfer.transfer.parts import Part
 
-MOST_IMAGES, _BATCH = 400, 100
+MOST_IMAGES, _BATCH = 200, 50
 
 
 def adapts_backbone(alignment: AlignmentMethod) -> bool:
@@ -34,7 +34,7 @@ def finish_backbone(
 ) -> None:
     """Let the alignment method change the backbone from images of one domain.
 
-    It sees at most 400, drawn the same way each time, in shuffled batches of nearly equal size.
+    It sees at most 200, drawn the same way each time, in shuffled batches of nearly equal size.
     What it changed is cached: every fold and trial that starts from the same weights and images
     changes them the same way.
     """
