@@ -16,6 +16,7 @@ _COMMANDS = {
     "predict": ("automl_xfer.cli.predict", "predict_command"),
     "dashboard": ("automl_xfer.cli.dashboard", "dashboard_command"),
     "studies": ("automl_xfer.cli.studies", "studies_group"),
+    "cache": ("automl_xfer.cli.cache", "cache_group"),
     "plugins": ("automl_xfer.cli.plugins", "plugins_group"),
     "demo": ("automl_xfer.cli.demo", "demo_command"),
 }

@@ -1,16 +1,32 @@
 """Cost: predicted seconds of a trial from the measured speed of its backbone."""
 
-from automl_xfer.components import AlignmentMethod, AugmentationPolicy, Strategy
+from itertools import product
+
+from automl_xfer.components import (
+    AlignmentMethod,
+    AugmentationPolicy,
+    FreezingPolicy,
+    ParameterInfo,
+    Strategy,
+)
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.finishing import MOST_IMAGES, adapts_backbone, finish_key
+from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.head_fit import domains_used
+from automl_xfer.transfer.stage_cache import training_views
 
 _STEP = 4.0
 """A training step costs about four forward passes of its images: the way back costs three."""
+
+
+_READING = 0.75
+"""Features are read with batch norms folded away, which the measured forward pass has not."""
+
+_KINDS = tuple(product((False, True), repeat=2))
 
 
 def predicted_seconds(session: Session, strategy: Strategy) -> float:
@@ -18,14 +34,49 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
 
     Frozen features are paid for by the first trial that needs them; later ones count nothing.
     """
-    speeds = [session.seconds_per_image.get(part) for part in strategy.backbone.parts]
-    speed = sum(each for each in speeds if each is not None)
-    if None in speeds:
+    known = [session.stage_seconds.get(part) for part in strategy.backbone.parts]
+    stages = [seconds for seconds in known if seconds is not None]
+    if len(stages) < len(known):
         return 0.0
+    speed = sum(map(sum, stages))
     adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
         reading = 0 if _has_features(session, strategy) else _images_read(session, strategy)
-        return adapting + speed * reading
+        return adapting + _READING * speed * reading
+    training = _training_seconds(session, strategy, stages[0])
+    training += speed * _images_predicted(session)
+    return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
+
+
+def _training_seconds(session: Session, strategy: Strategy, stages: tuple[float, ...]) -> float:
+    """Seconds of the gradient steps over all folds; `stages` are those of one forward pass.
+
+    Stages that never train run once for each view of each image where they are cached.
+    """
+    epochs = strategy.optimization.epochs
+    boundary = _boundary(strategy.freezing, len(stages), epochs)
+    below, above = sum(stages[:boundary]), sum(stages[boundary:])
+    drawn = epochs * _images_per_epoch(session, strategy)
+    frozen = drawn
+    if varies_one_image_at_a_time(strategy):
+        views = training_views(strategy.augmentation, session.prepared.data.image_size, epochs)
+        frozen = min(drawn, len(views) * _images_of_sets(session))
+    return _STEP * above * drawn + below * frozen
+
+
+def _boundary(policy: FreezingPolicy, n_stages: int, epochs: int) -> int:
+    """The number of first stages that no epoch trains, whatever their parameters are called."""
+    if type(policy).wrap is not FreezingPolicy.wrap:
+        return 0
+    for stage in range(n_stages):
+        infos = [ParameterInfo(f"stages.{stage}", stage, n_stages, *kind) for kind in _KINDS]
+        if any(policy.is_trainable(info, epoch) for info in infos for epoch in range(epochs)):
+            return stage
+    return n_stages
+
+
+def _images_per_epoch(session: Session, strategy: Strategy) -> int:
+    """Forward passes of training images in one epoch of every fold."""
     data = session.prepared.data
     parts = training_parts(data)
     use_source, use_target = domains_used(strategy.alignment, parts)
@@ -39,9 +90,12 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     images = sum(len(train) for train, _ in session.plan.folds)
     if not use_target and parts.target is not None and parts.source is not None:
         images = len(session.plan.folds) * len(parts.source)  # an epoch passes over the source
-    training = _STEP * speed * images * per_step * strategy.optimization.epochs
-    training += speed * _images_predicted(session)
-    return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
+    return per_step * images
+
+
+def _images_of_sets(session: Session) -> int:
+    data = session.prepared.data
+    return sum(len(images or ()) for images in (data.target, data.source, data.unlabelled))
 
 
 def _images_predicted(session: Session) -> int:
@@ -96,8 +150,8 @@ def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
 def _has_features(session: Session, strategy: Strategy) -> bool:
     """Whether a trial read these features: the same backbone, adapted the same way."""
     done = [
-        Strategy.from_dict(record.strategy, session.catalog.classes)
-        for record in session.store.trials(session.name)
+        session.history.strategy(record, session.catalog.classes)
+        for record in session.trials()
         if record.state in (TrialState.COMPLETE, TrialState.PRUNED)
         and record.strategy["backbone"] == strategy.backbone.to_dict()
     ]

@@ -82,7 +82,7 @@ def _end(session: Session) -> None:
 
 
 def _nothing_finished(session: Session) -> str:
-    failures = [trial.failure_message for trial in session.store.trials(session.name)]
+    failures = [trial.failure_message for trial in session.trials()]
     told = [message for message in failures if message]
     why = f" (the last failure: {told[-1]})" if told else ""
     return (
@@ -190,12 +190,20 @@ def _without_labels(session: Session, winner: Winner) -> str:
 
 
 def _seconds(session: Session) -> dict[str, float]:
-    trials = session.store.trials(session.name)
+    trials = session.trials()
     phases = {"fit": 0.0, "predict": 0.0, "load": 0.0}
     for record in trials:
         for phase in phases:
             phases[phase] += record.timings.get(phase, 0.0)
-    return {**phases, "whole run": session.deadline.elapsed}
+    return {**phases, **_phases(session), "whole run": session.deadline.elapsed}
+
+
+def _phases(session: Session) -> dict[str, float]:
+    """Seconds of this run's phases; `reading` is what came before the first, `data`."""
+    names, begun = ["reading", *session.phases_begun], [0.0, *session.phases_begun.values()]
+    ends = [*begun[1:], session.deadline.elapsed]
+    spans = zip(names, begun, ends, strict=True)
+    return {f"phase: {name}": end - start for name, start, end in spans}
 
 
 def _report(session: Session) -> None:
@@ -203,4 +211,4 @@ def _report(session: Session) -> None:
     study = session.store.get_study(session.name)
     path = session.directory / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(study, session.store.trials(session.name), path)
+    write_report(study, session.trials(), path)

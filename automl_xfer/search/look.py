@@ -46,11 +46,11 @@ class LookRequest:
 
 @dataclass(frozen=True)
 class BackboneLook:
-    """What a first look found; `seconds_per_image` is a forward pass."""
+    """What a first look found; `stage_seconds` are those of one image's forward pass, by stage."""
 
     label: str
     estimates: dict[str, float]  # transferability estimator -> score
-    seconds_per_image: float
+    stage_seconds: tuple[float, ...]
 
 
 def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
@@ -70,7 +70,7 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     backbone = starting_backbone(candidate, parts, context)
     labelled = data.target or data.source
     assert labelled is not None and labelled.labels is not None
-    seconds = seconds_per_image(backbone, labelled, context.device)
+    seconds = stage_seconds(backbone, labelled, context.device)
     features, rows = _features(backbone, labelled, context, _LABELLED)
     target = features[:0]
     if data.target is None and data.unlabelled is not None:
@@ -117,15 +117,21 @@ def _features(
 
 
 @torch.no_grad()
-def seconds_per_image(backbone: StagedModel, images: ImageSet, device: str) -> float:
-    """Seconds of a forward pass for one image, the best of three batches."""
+def stage_seconds(backbone: StagedModel, images: ImageSet, device: str) -> tuple[float, ...]:
+    """Seconds of each stage for one image in a forward pass, the best of three batches.
+
+    The pooling counts with the last stage.
+    """
     model = backbone.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     part = Part.whole(images).take(np.arange(min(batch_size(device), 32, len(images))))
-    seconds = []
+    best = np.full(len(model.stages), np.inf)
     for _ in range(3):
-        pixels = next(pixel_batches(part, len(part), device))
-        started = perf_counter()
-        model(model.normalise(pixels)).sum().item()  # waits for the device
-        seconds.append((perf_counter() - started) / len(part))
-    return min(seconds)
+        activations = model.normalise(next(pixel_batches(part, len(part), device)))
+        for stage in range(len(model.stages)):
+            last = stage == len(model.stages) - 1
+            started = perf_counter()
+            activations = model(activations, stage, None if last else stage + 1)
+            activations.flatten()[0].item()  # waits for the device
+            best[stage] = min(best[stage], (perf_counter() - started) / len(part))
+    return tuple(best.tolist())

@@ -37,7 +37,7 @@ def look_at_backbones(session: Session) -> None:
         for label in labels:
             _without_backbone(session, label, reason)
     session.backbone_order = _order(session, mean_ranks(looks))
-    session.seconds_per_image = {look.label: look.seconds_per_image for look in looks}
+    session.stage_seconds = {look.label: look.stage_seconds for look in looks}
     _time_untrained(session)
 
 
@@ -84,7 +84,7 @@ def _order(session: Session, scores: dict[str, float]) -> list[str]:
 
 def _time_untrained(session: Session) -> None:
     """An untrained backbone is as fast as the pretrained one of its architecture: the first."""
-    speeds = session.seconds_per_image
+    speeds = session.stage_seconds
     known = [backbone.label for backbone in session.space.backbones if backbone.label in speeds]
     for backbone in session.space.backbones:
         if known and backbone.initialisation == "random":

@@ -300,11 +300,11 @@ def drop_failing_components(session: Session) -> None:
     """
     streaks: Counter[tuple[str, str]] = Counter()
     successes: Counter[tuple[str, str]] = Counter()
-    for record in session.store.trials(session.name):
+    for record in session.trials():
         if record.state is TrialState.RUNNING or record.failure_kind in _NOBODYS_FAULT:
             continue
         failed = record.state is TrialState.FAILED
-        for key in component_keys(Strategy.from_dict(record.strategy, session.catalog.classes)):
+        for key in component_keys(session.history.strategy(record, session.catalog.classes)):
             streaks[key] = streaks[key] + 1 if failed else 0
             successes[key] += not failed
     suspects = [key for key, strikes in streaks.items() if strikes >= _STRIKES]

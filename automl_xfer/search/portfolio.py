@@ -1,6 +1,5 @@
 """What is tried first: baselines, the proven strategies of the plugins, their defaults."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -49,13 +48,10 @@ def tried(session: Session) -> set[str]:
 
     One that had a teacher is there with it and, as it was queued, without.
     """
-    known = set()
-    for record in session.store.trials(session.name):
+    known: set[str] = set()
+    for record in session.trials():
         if record.repeats is None and record.failure_kind not in _NOT_TRIED:
-            known.add(json.dumps(record.strategy, sort_keys=True))
-            if record.strategy["regularizer"].get("teacher"):
-                plain = {**record.strategy["regularizer"], "teacher": ""}
-                known.add(json.dumps({**record.strategy, "regularizer": plain}, sort_keys=True))
+            known |= session.history.texts(record)
     return known
 
 

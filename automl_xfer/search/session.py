@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import optuna
@@ -16,6 +17,7 @@ from automl_xfer.search.deadline import (
     Deadline,
 )
 from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
+from automl_xfer.search.history import TrialHistory
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.prepare import PreparedData
@@ -44,8 +46,10 @@ class Session:
     should_stop: Callable[[], bool]
     backbone_order: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    seconds_per_image: dict[str, float] = field(default_factory=dict)  # forward, by backbone
+    stage_seconds: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """By backbone: seconds of each stage in one image's forward pass."""
     booked_seconds: float = 0.0
+    phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
@@ -85,6 +89,7 @@ class Session:
 
     def phase(self, name: str, detail: str = "") -> None:
         """Announce and record a phase."""
+        self.phases_begun[name] = self.deadline.elapsed
         self.store.update_study(self.name, phase=name)
         self.tell(PhaseStarted(name, detail))
 
@@ -100,10 +105,19 @@ class Session:
             self.notes.append(message)
             self.tell(Note(message, warning))
 
+    @cached_property
+    def history(self) -> TrialHistory:
+        """The study's trials as this process knows them."""
+        return TrialHistory(self.store, self.name)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials of the study as they are now, by id."""
+        return self.history.all()
+
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""
         return [
             record
-            for record in self.store.trials(self.name)
+            for record in self.trials()
             if record.state is TrialState.COMPLETE and record.repeats is None
         ]

@@ -25,8 +25,9 @@ from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import FittedStrategy, fit
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.gradient import EpochCallback, NonFiniteLossError
-from automl_xfer.transfer.model import TransferModel, predict_probabilities
+from automl_xfer.transfer.model import TransferModel
 from automl_xfer.transfer.parts import Part, StudyData, TrainingParts
+from automl_xfer.transfer.predicting import predict_probabilities
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The study database: studies and trials, each call one short transaction."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Table, delete, insert, select, update
+from sqlalchemy import Connection, CursorResult, Table, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from automl_xfer.errors import StudyError
@@ -151,6 +151,13 @@ class StudyStore:
         query = select(_TRIAL).where(_TRIAL.c.study == study).order_by(_TRIAL.c.id)
         if role is not None:
             query = query.where(_TRIAL.c.role == role)
+        with self._transaction() as connection:
+            return [TrialRecord(**row) for row in connection.execute(query).mappings()]
+
+    def trials_since(self, study: str, last: int, ids: Collection[int]) -> list[TrialRecord]:
+        """The study's trials with a larger id than `last` and those of `ids`, by id."""
+        wanted = or_(_TRIAL.c.id > last, _TRIAL.c.id.in_(ids))
+        query = select(_TRIAL).where(_TRIAL.c.study == study, wanted).order_by(_TRIAL.c.id)
         with self._transaction() as connection:
             return [TrialRecord(**row) for row in connection.execute(query).mappings()]
 

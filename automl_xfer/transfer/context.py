@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from automl_xfer.transfer.feature_cache import FeatureCache
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """Device, seed and the features that are shared between fits."""
+    """Device, seed and what is shared between fits.
+
+    `stage_dtype` is how activations of frozen stages are kept; None: they are computed each time.
+    """
 
     device: str
     seed: int
     cache: FeatureCache
+    stage_dtype: DTypeLike | None = np.float16

@@ -13,13 +13,15 @@ from automl_xfer.components import StagedModel, Strategy
 from automl_xfer.transfer.adapting import adapt_model, adapts_model
 from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.feature_cache import extract
-from automl_xfer.transfer.finishing import finish_backbone
+from automl_xfer.transfer.finishing import adapts_backbone, finish_backbone
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT, read_stages
+from automl_xfer.transfer.frozen_prefix import frozen_prefix
 from automl_xfer.transfer.gradient import EpochCallback, Teacher, train
-from automl_xfer.transfer.model import TransferModel, predict_probabilities
+from automl_xfer.transfer.model import TransferModel
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.predicting import part_features, predict_probabilities
 from automl_xfer.transfer.pretrain import starting_backbone
+from automl_xfer.transfer.stage_cache import FrozenPrefix
 
 
 @dataclass
@@ -34,6 +36,7 @@ class FittedStrategy:
     seconds: float = 0.0
     closed_form: ClosedForm | None = None  # set while the features are cached ones
     source_model: TransferModel | None = None
+    prefix: FrozenPrefix | None = None  # stages of `model` that other fits share
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
@@ -47,7 +50,8 @@ class FittedStrategy:
         if fitted is None or (adapted and not from_source):
             model = self.source_model if from_source and self.source_model else self.model
             mirror = len(part.image_set) <= MIRROR_LIMIT
-            return predict_probabilities(model, part, self.device, flip=mirror)
+            prefix = None if from_source else self.prefix
+            return predict_probabilities(model, part, self.device, flip=mirror, prefix=prefix)
         reader, head = (
             (fitted.source, fitted.source_head)
             if from_source
@@ -64,9 +68,7 @@ class FittedStrategy:
             fitted = self.closed_form
             return (fitted.source if from_source else fitted.target).read(part)
         model = self.source_model if from_source and self.source_model else self.model
-        found = torch.from_numpy(extract(model.backbone, part, self.device)).float()
-        mapped: Tensor = model.feature_map(found.to(self.device)).cpu()
-        return mapped
+        return part_features(model, part, self.device, None if from_source else self.prefix)
 
     @torch.no_grad()
     def classify(self, features: Tensor) -> NDArray[np.float32]:
@@ -100,7 +102,8 @@ def fit(
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
         model = _train_and_finish(strategy, parts, context, backbone, on_epoch, teacher)
-        fitted = FittedStrategy(model, context.device)
+        prefix = _shared_prefix(strategy, parts, context, model)
+        fitted = FittedStrategy(model, context.device, prefix=prefix)
     if adapts_model(strategy.alignment):
         fitted.source_model = fitted.model
         fitted.model = copy.deepcopy(fitted.model)
@@ -125,3 +128,17 @@ def _train_and_finish(
     if not alignment.finishes_first:
         finish_backbone(alignment, model.backbone, parts.unlabelled, context)
     return model
+
+
+def _shared_prefix(
+    strategy: Strategy, parts: TrainingParts, context: FitContext, model: TransferModel
+) -> FrozenPrefix | None:
+    """The stages that stayed as other fits leave them too, so that activations serve them all.
+
+    What an alignment makes of a backbone is another thing in every fold of the target; what it
+    makes of the whole model nobody else has.
+    """
+    alone = parts.target is not None and adapts_backbone(strategy.alignment)
+    if alone or adapts_model(strategy.alignment):
+        return None
+    return frozen_prefix(strategy, model.backbone, context)

@@ -16,6 +16,7 @@ from automl_xfer.errors import AutomlXferError
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
+from automl_xfer.transfer.frozen_prefix import cached_readers, frozen_prefix
 from automl_xfer.transfer.head_fit import (
     Samples,
     domains_used,
@@ -72,16 +73,18 @@ def train(
             training.teachers[name] = torch.from_numpy(teacher(part, name)).to(device)
     strategy.freezing.wrap(model.backbone)
     optimization = strategy.optimization
-    seen = parts.unlabelled if reads_target(strategy.alignment) else ()
     loader = BatchLoader(
         domains,
-        seen,
+        parts.unlabelled if reads_target(strategy.alignment) else (),
         optimization.batch_size,
         context.seed,
         device,
-        {name: each for name, each in weights.items() if name in domains},
-        strategy.alignment.least_target_batch(parts.num_classes),
+        weights={name: each for name, each in weights.items() if name in domains},
+        least_target=strategy.alignment.least_target_batch(parts.num_classes),
     )
+    prefix = frozen_prefix(strategy, model.backbone, context)
+    if prefix is not None:
+        loader.readers = cached_readers(strategy, prefix, loader)
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     for epoch in range(optimization.epochs):
@@ -240,7 +243,7 @@ def _run_epoch(
     optimization = training.strategy.optimization
     rates = [group["lr"] for group in optimizer.param_groups]
     total = torch.zeros((), device=training.device)
-    for step, (labelled, target) in enumerate(loader.epoch()):
+    for step, (labelled, target) in enumerate(loader.epoch(epoch)):
         progress = (epoch + step / loader.steps) / optimization.epochs
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * optimization.schedule(progress)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -9,16 +10,57 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from automl_xfer.transfer.model import to_tensor
-from automl_xfer.transfer.parts import Part
+from automl_xfer.transfer.parts import Part, Rows
+from automl_xfer.transfer.stage_cache import FrozenPrefix, View
 
-Rows = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Images:
+    """A batch on its way through the backbone.
+
+    uint8 pixels (N, 3, H, W), not varied yet, where `start` is 0; else the activations (N, ...)
+    that stage `start` takes.
+    """
+
+    values: Tensor
+    start: int = 0
+
+
+class Reader(Protocol):
+    """How the images of a part are read in an epoch (0-based)."""
+
+    def __call__(self, part: Part, rows: Rows, epoch: int) -> Images: ...
+
+
+@dataclass(frozen=True)
+class PixelReader:
+    """Reads decoded images."""
+
+    device: str
+
+    def __call__(self, part: Part, rows: Rows, epoch: int) -> Images:
+        """The pixels of the images at `rows`."""
+        return Images(to_tensor(part.image_set.images[part.indices[rows]], self.device))
+
+
+@dataclass(frozen=True)
+class ActivationReader:
+    """Reads what the frozen stages put out, one of the views after another."""
+
+    prefix: FrozenPrefix
+    views: list[View]
+
+    def __call__(self, part: Part, rows: Rows, epoch: int) -> Images:
+        """The activations of the images at `rows`."""
+        view = self.views[epoch % len(self.views)]
+        return Images(self.prefix.read(part, rows, view), self.prefix.boundary)
 
 
 @dataclass(frozen=True)
 class LabelledBatch:
     """Some images of one labelled domain; `rows` are their places in its part."""
 
-    pixels: Tensor  # (N, 3, H, W) uint8
+    images: Images
     labels: Tensor  # (N,) int64
     rows: Tensor  # (N,) int64
 
@@ -29,6 +71,7 @@ class BatchLoader:
 
     A domain with `weights` (N,) is drawn by them, with replacement, so that whatever looks at its
     batches sees what counts. A target batch has at least `least_target` images.
+    The reader of the unlabelled images goes by the name `unlabelled`.
     """
 
     domains: dict[str, Part]
@@ -36,6 +79,7 @@ class BatchLoader:
     batch_size: int
     seed: int
     device: str
+    readers: dict[str, Reader] = field(default_factory=dict)  # domain -> pixels if not there
     weights: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     least_target: int = 0
 
@@ -48,58 +92,67 @@ class BatchLoader:
         """Steps in one epoch: a pass over the first labelled domain."""
         return -(-len(self._lead) // self.batch_size)
 
-    def epoch(self) -> Iterator[tuple[dict[str, LabelledBatch], Tensor | None]]:
-        """One epoch of ({domain: batch}, unlabelled target pixels uint8 or None)."""
+    def draws(self, domain: str) -> int:
+        """Images of a labelled domain, or of the `unlabelled`, that one epoch draws, about."""
+        least = self.least_target if domain == "unlabelled" else 0
+        return self.steps * max(self.batch_size, least)
+
+    def epoch(self, number: int) -> Iterator[tuple[dict[str, LabelledBatch], Images | None]]:
+        """Epoch `number` (0-based) of ({domain: batch}, unlabelled target images or None)."""
         orders = {name: self._order(len(part), name) for name, part in self.domains.items()}
         total = sum(len(part) for part in self.unlabelled)
-        target_order = self._target_order(total) if total else None
+        target_order = self._passes(total, self.draws("unlabelled")) if total else None
         # Batches of nearly equal size: batch norm cannot train on a last batch of one image.
         batches = {name: np.array_split(order, self.steps) for name, order in orders.items()}
         targets = None if target_order is None else np.array_split(target_order, self.steps)
         for step in range(self.steps):
             labelled = {
-                name: self._labelled(self.domains[name], rows[step])
-                for name, rows in batches.items()
+                name: self._labelled(name, rows[step], number) for name, rows in batches.items()
             }
-            yield (
-                labelled,
-                None
-                if targets is None
-                else part_pixels(self.unlabelled, targets[step], self.device),
-            )
+            yield labelled, None if targets is None else self._unlabelled(targets[step], number)
 
     def _order(self, n: int, domain: str) -> Rows:
         """Enough shuffled passes over `n` images for one epoch, whole at the lead's length."""
         if domain in self.weights:
             share = self.weights[domain] / self.weights[domain].sum()
-            needed = n if n == len(self._lead) else self.steps * self.batch_size
+            needed = n if n == len(self._lead) else self.draws(domain)
             return self._random.choice(n, needed, p=share)
         if n == len(self._lead):
             return self._random.permutation(n)
-        return self._passes(n, self.steps * self.batch_size)
-
-    def _target_order(self, n: int) -> Rows:
-        """Unlabelled images for one epoch, shuffled pass after shuffled pass."""
-        return self._passes(n, self.steps * max(self.batch_size, self.least_target))
+        return self._passes(n, self.draws(domain))
 
     def _passes(self, n: int, needed: int) -> Rows:
         passes = [self._random.permutation(n) for _ in range(-(-needed // n))]
         return np.concatenate(passes)[:needed]
 
-    def _labelled(self, part: Part, rows: Rows) -> LabelledBatch:
+    def _labelled(self, domain: str, rows: Rows, epoch: int) -> LabelledBatch:
+        part = self.domains[domain]
         assert part.labels is not None
         rows = rows[np.argsort(part.indices[rows])]  # in the order of the file
-        pixels = to_tensor(part.image_set.images[part.indices[rows]], self.device)
+        images = self._reader(domain)(part, rows, epoch)
         labels = torch.from_numpy(part.labels[rows]).to(self.device)
-        return LabelledBatch(pixels, labels, torch.from_numpy(rows).to(self.device))
+        return LabelledBatch(images, labels, torch.from_numpy(rows).to(self.device))
+
+    def _unlabelled(self, rows: Rows, epoch: int) -> Images:
+        read = self._reader("unlabelled")
+        blocks = [read(part, each, epoch) for part, each in _by_part(self.unlabelled, rows)]
+        return Images(torch.cat([each.values for each in blocks]), blocks[0].start)
+
+    def _reader(self, domain: str) -> Reader:
+        return self.readers.get(domain, PixelReader(self.device))
+
+
+def _by_part(parts: tuple[Part, ...], rows: Rows) -> Iterator[tuple[Part, Rows]]:
+    """(part, its rows in the order of the file) of several parts counted through."""
+    start = 0
+    for part in parts:
+        mine = rows[(rows >= start) & (rows < start + len(part))] - start
+        if len(mine):
+            yield part, mine[np.argsort(part.indices[mine])]
+        start += len(part)
 
 
 def part_pixels(parts: tuple[Part, ...], rows: Rows, device: str) -> Tensor:
     """uint8 (N, 3, H, W) images of several parts counted through, in the parts' order."""
-    blocks, start = [], 0
-    for part in parts:
-        mine = rows[(rows >= start) & (rows < start + len(part))] - start
-        if len(mine):
-            blocks.append(part.image_set.images[np.sort(part.indices[mine])])
-        start += len(part)
-    return to_tensor(np.concatenate(blocks), device)
+    read = PixelReader(device)
+    return torch.cat([read(part, mine, 0).values for part, mine in _by_part(parts, rows)])

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from automl_xfer.components import StagedModel
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
-from automl_xfer.transfer.device import autocast, batch_size
-from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
+from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.parts import Part
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -90,24 +89,6 @@ def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
 
 
-@torch.no_grad()
-def predict_probabilities(
-    model: TransferModel, part: Part, device: str, *, flip: bool = True
-) -> NDArray[np.float32]:
-    """Class probabilities (N, K), averaged over the image and its mirror image if `flip`."""
-    ready_to_predict(model)
-    backbone: nn.Module = model.backbone
-    if worth_folding(part, device):
-        sample = model.backbone.normalise(next(pixel_batches(part, 2, device)))
-        backbone = fold_batch_norms(backbone, sample)
-    batches = pixel_batches(part, batch_size(device), device)
-    rows = [
-        batch_probabilities(model, pixels, flip=flip, backbone=backbone).cpu().numpy()
-        for pixels in batches
-    ]
-    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
-
-
 def ready_to_predict(model: TransferModel) -> TransferModel:
     """The model in evaluation mode and in the memory layout that predicts fastest."""
     model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -115,20 +96,20 @@ def ready_to_predict(model: TransferModel) -> TransferModel:
 
 
 @torch.no_grad()
-def batch_probabilities(
-    model: TransferModel, pixels: Tensor, *, flip: bool = True, backbone: nn.Module | None = None
-) -> Tensor:
-    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`.
-
-    The backbone may run in 16 bit, as when features are cached; what follows runs in 32.
-    `backbone` is a faster one that computes what the model's own does.
-    """
-    backbone = backbone if backbone is not None else model.backbone
+def batch_probabilities(model: TransferModel, pixels: Tensor, *, flip: bool = True) -> Tensor:
+    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`."""
     images = model.backbone.normalise(pixels)
     views = [images, images.flip(3)] if flip else [images]
-    rows = []
-    for view in views:
-        with autocast(pixels.device.type):
-            features = backbone(view)
-        rows.append(model.head(model.feature_map(features.float())).softmax(1))
-    return torch.stack(rows).mean(0)
+    return torch.stack([view_probabilities(model, model.backbone, view) for view in views]).mean(0)
+
+
+@torch.no_grad()
+def view_probabilities(model: TransferModel, backbone: nn.Module, inputs: Tensor) -> Tensor:
+    """Class probabilities (N, K) of a batch; `backbone` computes the model's features from it.
+
+    The backbone may run in 16 bit, as when features are cached; what follows runs in 32.
+    """
+    with autocast(inputs.device.type):
+        features = backbone(inputs)
+    logits: Tensor = model.head(model.feature_map(features.float()))
+    return logits.softmax(1)

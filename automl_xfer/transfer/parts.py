@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from automl_xfer.data.image_set import ImageSet
 
+Rows = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Part:

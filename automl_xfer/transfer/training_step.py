@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from automl_xfer.components import AugmentationPolicy, Batch, StageFeatures, Strategy
-from automl_xfer.transfer.loader import LabelledBatch
+from automl_xfer.transfer.loader import Images, LabelledBatch
 from automl_xfer.transfer.model import TransferModel
 
 
@@ -31,13 +31,13 @@ class Training:
 def training_loss(
     training: Training,
     labelled: dict[str, LabelledBatch],
-    target: Tensor | None,
+    target: Images | None,
     progress: float,
     first: int,
 ) -> Tensor:
     """Weighted cross-entropy over the labelled domains, plus regularizer and alignment terms.
 
-    `target` are unlabelled uint8 pixels; stages below `first` are frozen.
+    `target` are unlabelled images; stages below `first` are frozen.
     """
     of_source, of_target = training.strategy.alignment.task_weights(progress)
     weights = {"source": of_source, "target": of_target}
@@ -66,19 +66,22 @@ def _alignment_batch(training: Training, batches: dict[str, Batch]) -> Batch | N
 
 
 def _labelled_batch(
-    training: Training, name: str, drawn: LabelledBatch, target: Tensor | None, first: int
+    training: Training, name: str, drawn: LabelledBatch, target: Images | None, first: int
 ) -> Batch:
-    """One domain's batch, varied and passed through the model."""
-    pixels, policy = drawn.pixels, training.strategy.augmentation
-    if name == "source" and target is not None:
-        pixels = training.strategy.alignment.transform_source(pixels, target)
+    """One domain's batch, varied where it is not yet, and passed through the model."""
     soft = nn.functional.one_hot(drawn.labels, training.num_classes).float()
+    teacher = training.teachers.get(name)
+    taught = None if teacher is None else teacher[drawn.rows]
+    if drawn.images.start:
+        return _forward(training, drawn.images.values, first, soft, taught, drawn.images.start)
+    pixels, policy = drawn.images.values, training.strategy.augmentation
+    if name == "source" and target is not None:
+        pixels = training.strategy.alignment.transform_source(pixels, target.values)
     images = training.model.backbone.normalise(training.augment(pixels))
     images, soft = policy.mix(images, soft, training.generator)
     if type(policy).perturb is not AugmentationPolicy.perturb:
         images = policy.perturb(images, lambda x: _plain_loss(training, x, soft)).detach()
-    teacher = training.teachers.get(name)
-    return _forward(training, images, first, soft, None if teacher is None else teacher[drawn.rows])
+    return _forward(training, images, first, soft, taught)
 
 
 def _plain_loss(training: Training, images: Tensor, soft: Tensor) -> Tensor:
@@ -97,13 +100,15 @@ def _domain_loss(training: Training, name: str, batch: Batch) -> Tensor:
     return loss if training.regularize is None else loss + training.regularize(batch)
 
 
-def _target_batch(training: Training, target: Tensor, first: int) -> Batch:
+def _target_batch(training: Training, target: Images, first: int) -> Batch:
     """The unlabelled batch, with its strong view where the method asks for one."""
+    if target.start:
+        return _forward(training, target.values, first, start=target.start)
     normalise = training.model.backbone.normalise
     strong = None
     if training.strong is not None:
-        strong = _forward(training, normalise(training.strong(target)), first)
-    weak = _forward(training, normalise(training.augment(target)), first)
+        strong = _forward(training, normalise(training.strong(target.values)), first)
+    weak = _forward(training, normalise(training.augment(target.values)), first)
     return Batch(weak.features, weak.logits, strong=strong)
 
 
@@ -113,8 +118,9 @@ def _forward(
     first: int,
     labels: Tensor | None = None,
     teacher: Tensor | None = None,
+    start: int = 0,
 ) -> Batch:
-    """Forward pass whose frozen stages below `first` keep no gradient."""
+    """Forward pass from stage `start` on whose frozen stages below `first` keep no gradient."""
     model, policy = training.model, training.strategy.augmentation
     backbone = model.backbone
     if isinstance(backbone, StageFeatures):
@@ -127,6 +133,6 @@ def _forward(
         features = model.feature_map(backbone.pool(images))
         return Batch(features, model.head(features), labels, teacher)
     with torch.no_grad():
-        activations = backbone(images, 0, first)
+        activations = backbone(images, start, first)
     features = model.feature_map(backbone(activations, first))
     return Batch(features, model.head(features), labels, teacher)

@@ -3,7 +3,7 @@ import pytest
 
 from automl_xfer.components import StagedModel
 from automl_xfer.data.image_set import ImageSet
-from automl_xfer.transfer import feature_cache
+from automl_xfer.transfer import cache_folder
 from automl_xfer.transfer.feature_cache import FeatureCache
 
 
@@ -18,7 +18,7 @@ def model():
 def test_making_room_deletes_old_features_and_never_the_decoded_images(
     tmp_path, model, monkeypatch
 ):
-    monkeypatch.setattr(feature_cache, "_MOST_BYTES", 0)
+    monkeypatch.setattr(cache_folder, "_MOST_BYTES", 0)
     images = tmp_path / "images.npy"  # beside the features, as in a study
     np.save(images, np.zeros((3, 8, 8, 3), np.uint8))
     cache = FeatureCache(tmp_path)

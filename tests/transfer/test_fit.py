@@ -11,8 +11,8 @@ from automl_xfer.space.compose import Space
 from automl_xfer.transfer.closed_form import fit_closed_form
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
-from automl_xfer.transfer.model import predict_probabilities
 from automl_xfer.transfer.parts import TrainingParts
+from automl_xfer.transfer.predicting import predict_probabilities
 from automl_xfer.transfer.pretrain import starting_backbone
 
 FAST = {"optimization.adamw.epochs": 15, "optimization.adamw.learning_rate": 3e-4}

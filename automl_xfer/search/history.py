@@ -1,0 +1,45 @@
+"""History: a study's trials in this process, of which only the news is read."""
+
+import json
+from collections.abc import Mapping
+
+from automl_xfer.components import Strategy
+from automl_xfer.study.records import TrialRecord, TrialState
+from automl_xfer.study.store import StudyStore
+
+_OVERLAP = 100
+"""Of several processes one may show a trial late that has a smaller id than the last seen."""
+
+
+class TrialHistory:
+    """The trials of a study, by id. A finished one never changes, so it is read once."""
+
+    def __init__(self, store: StudyStore, study: str) -> None:
+        self._store, self._study = store, study
+        self._known: dict[int, TrialRecord] = {}
+        self._strategies: dict[int, Strategy] = {}
+        self._texts: dict[int, frozenset[str]] = {}
+
+    def all(self) -> list[TrialRecord]:
+        """Every trial as it is now."""
+        running = [id for id, trial in self._known.items() if trial.state is TrialState.RUNNING]
+        last = max(self._known, default=0)
+        for trial in self._store.trials_since(self._study, last - _OVERLAP, running):
+            self._known[trial.id] = trial
+        return [self._known[id] for id in sorted(self._known)]
+
+    def strategy(self, trial: TrialRecord, classes: Mapping[str, Mapping[str, type]]) -> Strategy:
+        """What the trial ran."""
+        if trial.id not in self._strategies:
+            self._strategies[trial.id] = Strategy.from_dict(trial.strategy, classes)
+        return self._strategies[trial.id]
+
+    def texts(self, trial: TrialRecord) -> frozenset[str]:
+        """What the trial ran as JSON; one with a teacher also as it was drawn, without."""
+        if trial.id not in self._texts:
+            texts = {json.dumps(trial.strategy, sort_keys=True)}
+            if trial.strategy["regularizer"].get("teacher"):
+                plain = {**trial.strategy["regularizer"], "teacher": ""}
+                texts.add(json.dumps({**trial.strategy, "regularizer": plain}, sort_keys=True))
+            self._texts[trial.id] = frozenset(texts)
+        return self._texts[trial.id]

@@ -1,0 +1,131 @@
+"""What the search itself costs beside decoding, forward, backward and evaluation.
+
+    python studies/benchmarks/overhead.py --shared ../shared --time-limit 5m
+
+First a search of a fixed task: the seconds of each phase, and the share of the whole run that is
+neither reading images nor looking at backbones, nor a trial's fitting and predicting, nor the final
+fit. Then 1,000 trials that end at once with a random score (no training): milliseconds between two
+trials (draw, what is asked of the history, records, Optuna's own), of these Optuna's ask and the
+draws alone, and the memory of the process.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import psutil
+from PIL import Image
+from tasks import run_task
+
+from automl_xfer.search import objective as searching
+from automl_xfer.search.options import SearchOptions
+from automl_xfer.search.portfolio import enqueue_start
+from automl_xfer.search.run import open_session
+from automl_xfer.study.address import normalise_url
+from automl_xfer.study.records import TrialState
+from automl_xfer.study.store import StudyStore
+
+REPORTED = (10, 100, 300, 1000)
+
+
+def main() -> None:
+    """Both parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--task", default="art-20shot")
+    parser.add_argument("--time-limit", default="5m")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument(
+        "--skip-search", action="store_true", help="only the trials that end at once"
+    )
+    arguments = parser.parse_args()
+    if not (arguments.shared / "tasks").is_dir():
+        sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
+    with tempfile.TemporaryDirectory() as folder:
+        if not arguments.skip_search:
+            one_search(arguments, Path(folder))
+        empty_trials(arguments, Path(folder))
+
+
+def one_search(arguments: argparse.Namespace, folder: Path) -> None:
+    """Seconds by phase of a search, and the share that is overhead."""
+    run_task(arguments.task, arguments, folder)
+    studies = folder / arguments.task / "studies"
+    store = StudyStore(normalise_url(None, studies))
+    seconds = dict(store.get_study(arguments.task).result or {})["seconds"]
+    for name, value in seconds.items():
+        print(f"{name:24} {value:7.1f} s")
+    useful = seconds["fit"] + seconds["predict"]
+    useful += sum(seconds.get(f"phase: {name}", 0) for name in ("reading", "look", "final fit"))
+    whole = seconds["whole run"]
+    print(f"\noverhead: {whole - useful:.1f} s of {whole:.1f} s, {1 - useful / whole:.1%}")
+
+
+def empty_trials(arguments: argparse.Namespace, folder: Path) -> None:
+    """Milliseconds between trials that end at once."""
+    session = session_on_noise(arguments, folder)
+    random.seed(0)
+    asks: list[float] = []
+    suggest = session.space.suggest
+
+    def timed(trial):
+        started = perf_counter()
+        made = suggest(trial)
+        asks.append(perf_counter() - started)
+        return made
+
+    object.__setattr__(session.space, "suggest", timed)
+    searching.execute = ended_at_once
+    enqueue_start(session)
+    between: list[float] = []
+    print("\n| trials | between two trials, ms | of that the draw, ms | memory, MB |")
+    print("| --- | --- | --- | --- |")
+    while len(between) < arguments.trials:
+        started = perf_counter()
+        session.optuna_study.optimize(
+            lambda trial: searching.objective(session, trial),
+            n_trials=1,
+            catch=(searching.TrialFailedError,),
+        )
+        between.append(perf_counter() - started)
+        if len(between) in REPORTED:
+            told = [1000 * median(each[-50:]) for each in (between, asks)]
+            memory = psutil.Process().memory_info().rss / 2**20
+            print(f"| {len(between)} | {told[0]:.0f} | {told[1]:.0f} | {memory:.0f} |", flush=True)
+
+
+def session_on_noise(arguments: argparse.Namespace, folder: Path):
+    """A session on a few images of noise with the shared weights."""
+    for label in "ab":
+        (folder / "noise" / label).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.random.default_rng(number + 10 * ord(label)).integers(0, 256, (16, 16, 3))
+            image = Image.fromarray(pixels.astype(np.uint8))
+            image.save(folder / "noise" / label / f"{number}.png")
+    options = SearchOptions(
+        target=str(folder / "noise"),
+        studies_dir=str(folder / "studies"),
+        weights_dir=str(arguments.shared / "weights"),
+        time_limit=86400,
+        image_size=16,
+    )
+    return open_session(options, lambda event: None, lambda: False)
+
+
+def ended_at_once(session, strategy, record, plan, timeout, report=lambda step: None):
+    """A trial without training."""
+    record = session.store.add_trial(record)
+    record = replace(record, state=TrialState.COMPLETE, score=random.random())
+    session.store.update_trial(record)
+    return record
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Predicted seconds: what must cost less is predicted to cost less."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from automl_xfer.components import BackboneRequest
+from automl_xfer.data.image_set import ImageSet
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.search.cost import predicted_seconds
+from automl_xfer.search.plan import make_plan
+from automl_xfer.space.compose import Space
+from automl_xfer.transfer.parts import StudyData
+
+STAGES = (0.4, 0.3, 0.1, 0.1, 0.1)
+N = 60
+
+
+@pytest.fixture
+def session(tmp_path):
+    """60 labelled images of 3 classes, and a backbone whose first stages are the slow ones."""
+    np.save(tmp_path / "images.npy", np.zeros((N, 8, 8, 3), np.uint8))
+    target = ImageSet(tmp_path / "images.npy", "images", np.arange(N) % 3)
+    data = StudyData(("a", "b", "c"), 8, target)
+    return SimpleNamespace(
+        stage_seconds={"scratch:small-convnet": STAGES, "toy": STAGES},
+        prepared=SimpleNamespace(data=data),
+        plan=make_plan(data, "accuracy", 0),
+    )
+
+
+@pytest.fixture(scope="session")
+def space(tmp_path_factory):
+    import json
+
+    import timm
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("weights") / "toy"
+    folder.mkdir()
+    config = {"architecture": "resnet10t", "num_classes": 0, "pretrained_cfg": {}}
+    (folder / "config.json").write_text(json.dumps(config))
+    state = timm.create_model("resnet10t", num_classes=0).state_dict()
+    save_file(state, folder / "model.safetensors")
+    catalog = PluginSource().load()[1]
+    backbones = catalog.backbones(BackboneRequest(weights_dir=folder.parent))
+    return Space(catalog.classes, backbones, frozenset({"target_labels"}))
+
+
+def seconds(session, space, freezing="frozen-depth", augmentation="flip-crop", **values):
+    names = {
+        "freezing": freezing,
+        "augmentation": augmentation,
+        "head": "linear",
+        "optimization": "adamw",
+    }
+    return predicted_seconds(session, space.strategy("toy", names, values))
+
+
+def at(depth, **values):
+    return {"freezing.frozen-depth.depth": depth, "optimization.adamw.epochs": 40, **values}
+
+
+def test_the_deeper_the_boundary_the_less_a_trial_costs(session, space):
+    costs = [seconds(session, space, **at(depth)) for depth in (0.0, 0.4, 0.8)]
+    assert costs == sorted(costs, reverse=True)
+    folds = session.plan.folds
+    drawn = 40 * sum(len(train) for train, _ in folds)
+    predicted = sum(len(rows) for _, rows in folds) * sum(STAGES)
+    assert costs[0] == pytest.approx(4 * sum(STAGES) * drawn + predicted)
+    # Eight views of each image run through the frozen stages, once for all folds and epochs.
+    assert costs[1] == pytest.approx(4 * 0.3 * drawn + 0.7 * 8 * N + predicted)
+
+
+def test_what_cannot_be_cached_costs_more(session, space):
+    cached, mixed = (
+        seconds(session, space, augmentation=a, **at(0.8)) for a in ("none", "mixup-cutmix")
+    )
+    assert mixed > 1.5 * cached
+
+
+@pytest.mark.parametrize("freezing", ["full", "norm-and-bias", "lora"])
+def test_policies_that_reach_the_first_stage_cost_as_much_as_all(session, space, freezing):
+    expected = seconds(session, space, "full", **{"optimization.adamw.epochs": 5})
+    assert seconds(session, space, freezing, **{"optimization.adamw.epochs": 5}) == expected
+
+
+def test_a_backbone_of_unknown_speed_costs_nothing_yet(session, space):
+    session.stage_seconds = {}
+    assert seconds(session, space, **at(0.4)) == 0.0
