@@ -1,5 +1,6 @@
 """Child processes: what may crash, hang or run out of memory runs in one of its own."""
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -12,11 +13,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
+
 from automl_xfer.errors import AutomlXferError, Stopped
 from automl_xfer.study.records import FailureKind
 
 _PRELOAD = ["automl_xfer.search.preload"]
 _POLL_SECONDS = 0.2
+
+_MOST_SERVED, _MOST_MEMORY = 50, 2 * 2**30
+"""A child that ran so often or holds so many bytes is not used again."""
 
 
 class ChildFailure(AutomlXferError):  # noqa: N818 - pairs with FailureKind
@@ -52,24 +58,83 @@ def run_in_child(
     answer: Callable[[Any], Any] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """Run `function(argument, channel)` in a fresh process and return its result.
+    """Run `function(argument, channel)` in a child process and return its result.
 
-    `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
+    A child that has done well is used again, which spares loading; one that failed in any way is
+    gone. `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
     dies or takes longer than `timeout` seconds, StopRequested when `should_stop` turns true.
     """
+    child = _ready()
+    try:
+        child.connection.send((function, argument))
+        deadline = time.monotonic() + timeout
+        result = _converse(child.process, child.connection, deadline, answer, should_stop)
+    except BaseException:
+        child.end()
+        raise
+    child.served += 1
+    if child.served < _MOST_SERVED and child.memory < _MOST_MEMORY:
+        _idle.append(child)
+    else:
+        child.end()
+    return result
+
+
+@dataclass
+class _Child:
+    """A process that waits for work at the other end of a pipe."""
+
+    process: Any
+    connection: Connection
+    served: int = 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it holds now."""
+        try:
+            resident: int = psutil.Process(self.process.pid).memory_info().rss
+        except psutil.NoSuchProcess:
+            return 0
+        return resident
+
+    def end(self) -> None:
+        """Make sure that it is gone."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+_idle: list[_Child] = []
+
+
+@atexit.register
+def end_idle_children() -> None:
+    """End the children that wait to be used again."""
+    while _idle:
+        _idle.pop().end()
+
+
+def _ready() -> _Child:
+    """One that waits and still lives, or a new one."""
+    while _idle:
+        child = _idle.pop()
+        if child.process.is_alive():
+            return child
+        child.end()
+    return _start()
+
+
+def _start() -> _Child:
     # A thread that waits busily takes the core from another process for which its own team waits.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the fork server starts
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child_main, args=(function, argument, theirs))
+    process = context.Process(target=_child_main, args=(theirs,))
     process.start()
     theirs.close()
-    try:
-        return _converse(process, ours, time.monotonic() + timeout, answer, should_stop)
-    finally:
-        _end(process)
-        ours.close()
+    return _Child(process, ours)
 
 
 def _converse(
@@ -107,25 +172,29 @@ def _death(exit_code: int | None) -> str:
     return f"the trial's process ended by itself with exit code {exit_code}"
 
 
-def _end(process: Any) -> None:
-    """Make sure that the child is gone."""
-    if process.is_alive():
-        process.kill()
-    process.join()
-
-
-def _child_main(
-    function: Callable[[Any, Channel], Any], argument: object, connection: Connection
-) -> None:
+def _child_main(connection: Connection) -> None:
     """Entry of the child: ignore Ctrl-C (the parent decides), die with the parent, run, report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    done = True
+    while done:
+        try:
+            function, argument = connection.recv()
+        except (EOFError, ConnectionError):
+            return
+        message, done = _outcome(function, argument, Channel(connection))
+        with contextlib.suppress(BrokenPipeError):
+            connection.send(message)
+
+
+def _outcome(
+    function: Callable[[Any, Channel], Any], argument: object, channel: Channel
+) -> tuple[tuple[str, Any], bool]:
+    """(what to tell the parent, whether all went well)."""
     try:
-        message: tuple[str, Any] = ("done", function(argument, Channel(connection)))
+        return ("done", function(argument, channel)), True
     except BaseException as error:
-        message = ("failed", (classify(error), _say(error), traceback.format_exc()))
-    with contextlib.suppress(BrokenPipeError):
-        connection.send(message)
+        return ("failed", (classify(error), _say(error), traceback.format_exc())), False
 
 
 def _die_with_parent() -> None:

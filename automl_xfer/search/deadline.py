@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass, field
 
 SEARCH_SHARE = 0.65
-"""The search itself ends here; finalists, the final fit and the report need the rest."""
+"""The search itself may go on this long; finalists, the final fit and the report need the rest."""
+
+LONGEST_SEARCH_SHARE = 0.88
+"""And this long where they are predicted to need little."""
 
 SEARCH_SHARE_WITHOUT_LABELS = 0.8
 
-FINALISTS_SHARE = 0.82
 FIT_SHARE = 0.97
 
 

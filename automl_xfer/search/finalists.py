@@ -1,5 +1,6 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +8,8 @@ from numpy.typing import NDArray
 
 from automl_xfer.components import Strategy
 from automl_xfer.search.committee import committee, one_of_each_kind
-from automl_xfer.search.deadline import FINALISTS_SHARE
+from automl_xfer.search.cost import fit_seconds
+from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
@@ -22,6 +24,12 @@ from automl_xfer.study.records import Role, TrialRecord, TrialState
 
 N_FINALISTS = 5
 N_REPEATS = 2
+
+_RESERVE = 1.2
+"""A round of repeats may take so many times as long as the trials did."""
+
+_TEST_SHARE = 0.15
+"""Scoring a test split, the baselines' models too, gets this share of the time."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +106,45 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
     A round counts only if it is whole: a mean over more seeds is not to be compared with one
     over fewer.
     """
-    needed = sum(each.trial.timings.get("total", 0.0) for each in finalists)
-    if session.should_stop() or session.deadline.left(FINALISTS_SHARE) < 1.2 * needed:
+    needed = _round_seconds(finalists)
+    if session.should_stop() or _left(session, finalists) < _RESERVE * needed:
         return None
     done = []
     for finalist in finalists:
-        record = _repeat(session, finalist.trial, repeat)
+        record = _repeat(session, finalist.trial, repeat, _left(session, finalists))
         if record is None:
             return None
         done.append(replace(finalist, repeats=(*finalist.repeats, record)))
     return done
 
 
-def _repeat(session: Session, trial: TrialRecord, repeat: int) -> TrialRecord | None:
+def _left(session: Session, finalists: list[Finalist]) -> float:
+    """Seconds until the final fits must begin."""
+    return max(0.0, session.deadline.left(FIT_SHARE) - _fit_all_seconds(session, finalists))
+
+
+def _round_seconds(finalists: list[Finalist]) -> float:
+    """Seconds of one more seed for every finalist."""
+    return sum(each.trial.timings.get("total", 0.0) for each in finalists)
+
+
+def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
+    """Seconds of the final fits if all finalists are in the winner, and of scoring a test split."""
+    fits = sum(fit_seconds(session, each.trial) for each in finalists)
+    test = session.prepared.test
+    return fits + (_TEST_SHARE * session.deadline.seconds if test is not None else 0.0)
+
+
+def seconds_to_end(session: Session) -> float:
+    """Predicted seconds of all that comes after the search, if it ended now."""
+    if not session.complete_trials():
+        return math.inf
+    finalists = finalists_of_search(session)
+    rounds = N_REPEATS * _RESERVE * _round_seconds(finalists)
+    return (rounds if len(session.plan.folds) > 1 else 0.0) + _fit_all_seconds(session, finalists)
+
+
+def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:
     for known in session.store.trials(session.name, Role.FINALIST):
         same = known.repeats == trial.id and known.seed == session.options.seed + repeat
         if same and known.state is TrialState.COMPLETE:
@@ -119,5 +153,5 @@ def _repeat(session: Session, trial: TrialRecord, repeat: int) -> TrialRecord | 
     strategy = Strategy.from_dict(trial.strategy, session.catalog.classes)
     record = replace(new_record(session, strategy, Role.FINALIST, seed), repeats=trial.id)
     plan = make_plan(session.prepared.data, session.plan.metric, seed)
-    done = execute(session, strategy, record, plan, session.deadline.left(FINALISTS_SHARE))
+    done = execute(session, strategy, record, plan, left)
     return done if done.state is TrialState.COMPLETE else None

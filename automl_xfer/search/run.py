@@ -16,10 +16,11 @@ from automl_xfer.errors import ConfigError, LeftOutWarning, StudyError
 from automl_xfer.evaluation.metrics import METRICS
 from automl_xfer.plugin.catalog import Catalog, check_same
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.child import StopRequested
+from automl_xfer.search.child import StopRequested, end_idle_children
 from automl_xfer.search.deadline import Deadline
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener, Note, Progress, guarded
+from automl_xfer.search.finalists import seconds_to_end
 from automl_xfer.search.looking import look_at_backbones
 from automl_xfer.search.objective import (
     TrialFailedError,
@@ -68,6 +69,7 @@ def run_search(
         _search(session)
         end(session)
     finally:
+        end_idle_children()
         session.book_time()
     return session.store.get_study(session.name)
 
@@ -284,6 +286,8 @@ def _search(session: Session) -> None:
             )
         except StopRequested:
             break
+        if session.has_target_labels:
+            session.seconds_to_end = seconds_to_end(session)
 
 
 def _run_baselines_outside(session: Session) -> None:

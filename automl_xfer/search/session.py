@@ -1,5 +1,6 @@
 """Session: what the phases of one running search share."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,8 @@ from automl_xfer.plugin.catalog import Catalog
 from automl_xfer.plugin.manager import LoadedPlugins
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.deadline import (
+    FIT_SHARE,
+    LONGEST_SEARCH_SHARE,
     SEARCH_SHARE,
     SEARCH_SHARE_WITHOUT_LABELS,
     Deadline,
@@ -48,6 +51,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     stage_seconds: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """By backbone: seconds of each stage in one image's forward pass."""
+    seconds_to_end: float = math.inf  # predicted, of what comes after the search
     booked_seconds: float = 0.0
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0
@@ -80,8 +84,10 @@ class Session:
 
         With target labels finalists are repeated after it; without, only the final fits come.
         """
-        share = SEARCH_SHARE if self.has_target_labels else SEARCH_SHARE_WITHOUT_LABELS
-        return self.deadline.left(part * share)
+        if not self.has_target_labels:
+            return self.deadline.left(part * SEARCH_SHARE_WITHOUT_LABELS)
+        share = FIT_SHARE - self.seconds_to_end / self.deadline.seconds
+        return self.deadline.left(part * min(max(share, SEARCH_SHARE), LONGEST_SEARCH_SHARE))
 
     def tell(self, event: Event) -> None:
         """Hand an event to whoever watches."""

@@ -1,6 +1,5 @@
 """One trial, as run in its own process: train the strategy on every fold and keep predictions."""
 
-import resource
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from automl_xfer.components import Strategy
 from automl_xfer.evaluation.metrics import all_scores, mean_log_loss, score
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
+from automl_xfer.search.memory import forget_peak_memory, peak_memory_mb
 from automl_xfer.search.plan import Plan, fold_parts
 from automl_xfer.search.source_use import NEAR_ZERO, SourceUse, use_sources
 from automl_xfer.search.teacher import teacher_of
@@ -70,6 +69,7 @@ class TrialOutcome:
 def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     """Train on every fold; ask the parent after each whether to go on."""
     started = perf_counter()
+    forget_peak_memory()
     classes = request.plugins.load()[1].classes
     strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
@@ -82,7 +82,7 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     timings = {**run.timings, "load": loaded, "total": perf_counter() - started}
     metrics = run.save()
     value = metrics.get(request.plan.metric)
-    return TrialOutcome(tuple(run.scores), value, metrics, timings, _peak_memory_mb(), run.pruned)
+    return TrialOutcome(tuple(run.scores), value, metrics, timings, peak_memory_mb(), run.pruned)
 
 
 class _PrunedError(Exception):
@@ -210,10 +210,3 @@ class _Run:
             **all_scores(labels, probabilities),
             "log-loss": mean_log_loss(labels, probabilities),
         }
-
-
-def _peak_memory_mb() -> float:
-    """Peak memory of this process: the GPU's where one was used, else the resident set."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

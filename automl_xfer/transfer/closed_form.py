@@ -69,13 +69,13 @@ def _readers(
     if adapts_backbone(alignment):
         adapted = copy.deepcopy(backbone)
         finish_backbone(alignment, adapted, parts.unlabelled, context)
-        target = replace(target, backbone=adapted)
+        target = replace(target, backbone=adapted, keys=())
         if alignment.adapts_each_domain and parts.source is not None:
             # Images only: the whole set, so that every fold shares one backbone and its features.
             images = _whole_sources(parts.source)
             backbone = copy.deepcopy(backbone)
             finish_backbone(alignment, backbone, (images,), context)
-            source = replace(source, backbone=backbone)
+            source = replace(source, backbone=backbone, keys=())
     return source, target
 
 

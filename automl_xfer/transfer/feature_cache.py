@@ -24,17 +24,30 @@ class FeatureCache(CacheFolder):
     """
 
     def features(
-        self, model: StagedModel, image_set: ImageSet, device: str, *, flip: bool = False
+        self,
+        model: StagedModel,
+        image_set: ImageSet,
+        device: str,
+        *,
+        flip: bool = False,
+        keys: tuple[str, ...] | None = None,
     ) -> NDArray[np.float16]:
-        """(N, D) features of every image of the set, of its mirror image if `flip`."""
+        """(N, D) features of every image of the set, of its mirror image if `flip`.
+
+        `keys` is what `model_keys` said of the model, for who asks more than once.
+        """
+        keys = keys or model_keys(model)
         if isinstance(model, FusedModel):
             members = [cast(StagedModel, member) for member in model.members]
-            rows = [self.features(member, image_set, device, flip=flip) for member in members]
+            rows = [
+                self.features(member, image_set, device, flip=flip, keys=(key,))
+                for member, key in zip(members, keys, strict=True)
+            ]
             tensors = [torch.from_numpy(np.asarray(row, np.float32)) for row in rows]
             joined: NDArray[np.float16] = model.join(tensors).half().numpy()
             return joined
         view = "flip" if flip else "plain"
-        text = f"{weights_key(model)}/{image_set.key}/{view}"
+        text = f"{keys[0]}/{image_set.key}/{view}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         path = self.directory / f"features-{digest}.npy"
         cached = self.read_rows(path, len(image_set))
@@ -44,6 +57,12 @@ class FeatureCache(CacheFolder):
             cached = self.read_rows(path, len(image_set))
             assert cached is not None
         return cached
+
+
+def model_keys(model: StagedModel) -> tuple[str, ...]:
+    """Digests of the weights, of each member of a fused model."""
+    members = model.members if isinstance(model, FusedModel) else (model,)
+    return tuple(weights_key(member) for member in members)
 
 
 @torch.no_grad()

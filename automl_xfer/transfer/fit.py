@@ -94,7 +94,8 @@ def fit(
     the loss stops being finite.
     """
     started = perf_counter()
-    backbone = read_stages(strategy, starting_backbone(strategy.backbone, parts, context))
+    start = starting_backbone(strategy.backbone, parts, context, shared=strategy.frozen)
+    backbone = read_stages(strategy, start)
     torch.manual_seed(context.seed)
     if strategy.frozen:
         closed = fit_closed_form(strategy, parts, backbone, context)

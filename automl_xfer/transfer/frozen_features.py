@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from automl_xfer.components import Head, StagedModel, StageFeatures, Strategy
-from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.feature_cache import FeatureCache, model_keys
 from automl_xfer.transfer.parts import Part
 
 MIRROR_LIMIT = 600
@@ -16,16 +16,27 @@ MIRROR_LIMIT = 600
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """Reads the features of parts for one backbone, as the head takes them."""
+    """Reads the features of parts for one backbone, as the head takes them.
+
+    The backbone must not change while this is in use.
+    """
 
     cache: FeatureCache
     backbone: StagedModel
     device: str
     feature_map: nn.Linear | None = None
+    keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Digest the weights once."""
+        if not self.keys:
+            object.__setattr__(self, "keys", model_keys(self.backbone))
 
     def read(self, part: Part, *, flip: bool = False) -> Tensor:
         """(N, D') float32 features of a part."""
-        whole = self.cache.features(self.backbone, part.image_set, self.device, flip=flip)
+        whole = self.cache.features(
+            self.backbone, part.image_set, self.device, flip=flip, keys=self.keys
+        )
         features = torch.from_numpy(np.asarray(whole[part.indices], np.float32))
         return features if self.feature_map is None else self.feature_map(features)
 

@@ -18,16 +18,21 @@ from automl_xfer.transfer.parts import Part, TrainingParts
 _EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def _built(backbone: Backbone) -> StagedModel:
     """The backbone as built, kept per process; callers copy it."""
     return backbone.build()
 
 
-def starting_backbone(backbone: Backbone, parts: TrainingParts, context: FitContext) -> StagedModel:
-    """A fresh copy of the backbone with its starting weights; random ones follow the seed."""
+def starting_backbone(
+    backbone: Backbone, parts: TrainingParts, context: FitContext, *, shared: bool = False
+) -> StagedModel:
+    """A fresh copy of the backbone with its starting weights; random ones follow the seed.
+
+    `shared`: it need not be a copy, as the caller will not change it.
+    """
     if backbone.initialisation == "pretrained":
-        return copy.deepcopy(_built(backbone))
+        return _built(backbone) if shared else copy.deepcopy(_built(backbone))
     torch.manual_seed(context.seed)
     model = backbone.build()
     if backbone.initialisation == "source" and parts.source is not None:

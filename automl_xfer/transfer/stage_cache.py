@@ -148,7 +148,7 @@ class FrozenPrefix:
         section: nn.Module = Section(self.backbone, start, self.boundary)
         inputs = self._images(image_set, view) if below is None else self._stored(below)
         for place, batch in enumerate(inputs):
-            if place == 0 and worth_folding(Part.whole(image_set), self.device):
+            if place == 0 and worth_folding(_all_of(image_set), self.device):
                 section = fold_batch_norms(section, batch[:2])
             with autocast(self.device):
                 found = section(batch)
@@ -164,7 +164,7 @@ class FrozenPrefix:
     def _images(self, image_set: ImageSet, view: View) -> Iterator[Tensor]:
         """Normalised images in the view's version."""
         devices = [] if self.device == "cpu" else [self.device]
-        batches = pixel_batches(Part.whole(image_set), batch_size(self.device), self.device)
+        batches = pixel_batches(_all_of(image_set), batch_size(self.device), self.device)
         for place, pixels in enumerate(batches):
             with torch.random.fork_rng(devices):
                 torch.manual_seed(view.seed + place)
@@ -180,7 +180,12 @@ class FrozenPrefix:
         """Size of what is kept of one image."""
         self._make_ready()
         with torch.no_grad():
-            one = pixel_batches(Part.whole(image_set).take(np.arange(1)), 1, self.device)
+            one = pixel_batches(_all_of(image_set).take(np.arange(1)), 1, self.device)
             normalised = self.backbone.normalise(next(one))
             found: Tensor = self.backbone(normalised, 0, self.boundary)
         return found.numel() * np.dtype(self.dtype).itemsize
+
+
+def _all_of(image_set: ImageSet) -> Part:
+    """Every image, without its label."""
+    return Part.whole(image_set).without_labels()

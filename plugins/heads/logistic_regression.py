@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from torch import Tensor, nn
 
 from automl_xfer.components import Choice, Head
 
 from .held_out import stratified_folds
 from .linear_layer import linear_layer
+from .softmax_regression import mean_log_loss, softmax_regression
 from .threads import fitting_threads
 
 Array = NDArray[np.float64]
@@ -78,11 +77,9 @@ class LogisticRegressionHead(Head):
         """Coefficients (K, D) and intercepts (K,) of the K classes that are there."""
         if problem.y.max() == 0:
             return np.zeros((1, len(problem.mean))), np.zeros(1)
-        model = _regression().set_params(C=self._strength(problem))
-        model.fit(problem.z, problem.y, problem.weight)
-        rows, bias = model.coef_, model.intercept_
-        if len(rows) == 1:  # scikit-learn gives two classes one row: the difference of the two
-            rows, bias = np.vstack([-rows, rows]) / 2, np.append(-bias, bias) / 2
+        z, y, weight = problem.z, problem.y, problem.weight
+        found = softmax_regression(z, y, weight, self._strength(problem), problem.start)
+        rows, bias = found[:, :-1], found[:, -1]
         return (rows if problem.basis is None else rows @ problem.basis), bias
 
 
@@ -98,6 +95,11 @@ class _Problem:
     group: Labels
     mean: Array
     scale: float
+
+    @property
+    def start(self) -> Array:
+        """Where the solver begins."""
+        return np.zeros((len(self.present), self.z.shape[1] + 1))
 
 
 def _problem(
@@ -127,19 +129,15 @@ def _best_strength(problem: _Problem) -> float | None:
     parts = stratified_folds(y, problem.group)
     if not parts:
         return None
-    models = [_regression(tol=1e-3) for _ in parts]
+    found = [problem.start] * len(parts)
     best, best_loss = STRENGTHS[0], np.inf
     for strength in STRENGTHS:  # upwards: each fit starts from the one before
         loss = 0.0
-        for model, (fitted, held_out) in zip(models, parts, strict=True):
-            model.set_params(C=strength).fit(z[fitted], y[fitted], weight[fitted])
-            predicted = model.predict_proba(z[held_out])
-            loss += log_loss(y[held_out], predicted, sample_weight=weight[held_out])
+        for place, (fitted, held_out) in enumerate(parts):
+            samples = z[fitted], y[fitted], weight[fitted]
+            found[place] = softmax_regression(*samples, strength, found[place], tolerance=1e-3)
+            loss += mean_log_loss(z[held_out], y[held_out], weight[held_out], found[place])
         if loss > best_loss:  # one valley: what follows is worse, and slow
             break
         best, best_loss = strength, loss
     return best
-
-
-def _regression(tol: float = 1e-4) -> LogisticRegression:
-    return LogisticRegression(max_iter=300, tol=tol, warm_start=True)

@@ -30,4 +30,5 @@ class AdamW(Optimization):
                 for group in groups
             ],
             weight_decay=self.weight_decay,
+            fused=True,
         )

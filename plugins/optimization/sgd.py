@@ -38,4 +38,5 @@ class SGD(Optimization):
             momentum=MOMENTUM,
             nesterov=True,
             weight_decay=self.weight_decay,
+            fused=True,
         )
