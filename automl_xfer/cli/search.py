@@ -53,6 +53,14 @@ def _axis_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--weights-dir", metavar="DIR", help="Local timm folders, in place of the hub.")
 @click.option("--metric", type=click.Choice(METRICS), help="What to optimise. [accuracy]")
 @click.option("--image-size", type=int, help="Pixels a side. [160 on a CPU, 224 on a GPU]")
+@click.option(
+    "--prefer",
+    type=click.Choice(("accuracy", "speed")),
+    help="speed: of models that the data cannot tell apart the fastest. [accuracy]",
+)
+@click.option(
+    "--max-latency-ms", type=float, metavar="MS", help="Of the model, for one image, here."
+)
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda[:i]. [auto]")
 @click.option("--seed", type=int, help="Seed of folds, sampler and training. [0]")
 @_axis_options

@@ -10,6 +10,9 @@ from rich.table import Table
 from automl_xfer.cli.study_options import as_json, existing_store, storage_options
 from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 
+_UNTOLD = ("thumbnails", "features")
+"""Facts that are long and for programs; `--json` has them."""
+
 
 @click.group("studies")
 def studies_group() -> None:
@@ -94,7 +97,8 @@ def _details(study: StudyRecord, trials: list[TrialRecord]) -> dict[str, str]:
         "Best": _best(study, trials),
         "Seed": str(study.seed),
     }
-    details |= {name: _short(value) for name, value in {**study.facts, **study.options}.items()}
+    told = {name: value for name, value in study.facts.items() if name not in _UNTOLD}
+    details |= {name: _short(value) for name, value in {**told, **study.options}.items()}
     if study.result is not None:
         details |= _found(study)
     return details

@@ -147,8 +147,7 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     )
     result["sources"] = list(winner.sources)
     result["notes"] += source_notes(winner.sources)
-    if len(winner.members) > 1:
-        result["notes"].append(_ensemble_cost(winner))
+    result["notes"].append(_latency(session, winner, result["winner"].get("latency_ms")))
     if session.has_target_labels:
         if len(session.complete_trials()) > 1:
             result["notes"].append(_selection_bias(session, winner))
@@ -161,9 +160,12 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     return result
 
 
-def _ensemble_cost(winner: Winner) -> str:
+def _latency(session: Session, winner: Winner, needed: float | None) -> str:
     n = len(winner.members)
-    return f"The winner is an ensemble of {n} models and predicts about {n} times slower than one."
+    told = "The winner is one model" if n == 1 else f"The winner is an ensemble of {n} models"
+    if needed is None:
+        return f"{told}."
+    return f"{told}; one image takes it about {needed:.0f} ms on this machine ({session.device})."
 
 
 def _selection_bias(session: Session, winner: Winner) -> str:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from automl_xfer.data.image_set import ImageSet
 from automl_xfer.plugin.catalog import Catalog
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
+from automl_xfer.search.feature_statistics import FeatureStatistics
 from automl_xfer.search.plan import Plan, fold_parts
 from automl_xfer.space.facts import objections
 from automl_xfer.transfer.context import FitContext
@@ -27,6 +29,7 @@ from automl_xfer.transfer.pretrain import starting_backbone
 
 logger = logging.getLogger(__name__)
 
+_LATENCY_RUNS = 9
 _LABELLED, _UNLABELLED = 200, 100
 """So many images are enough to rank the backbones."""
 
@@ -51,6 +54,8 @@ class BackboneLook:
     label: str
     estimates: dict[str, float]  # transferability estimator -> score
     stage_seconds: tuple[float, ...]
+    statistics: FeatureStatistics  # of the target
+    latency_ms: float  # of one image and its mirror image, as a bundle predicts it
 
 
 def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
@@ -80,7 +85,9 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
         estimator.name: _estimate(estimator, features, labels, target)
         for estimator in _estimators(catalog, request.facts)
     }
-    return BackboneLook(candidate.label, estimates, seconds)
+    statistics = FeatureStatistics.of((target if len(target) else features).numpy())
+    latency = latency_ms(backbone, labelled, context.device)
+    return BackboneLook(candidate.label, estimates, seconds, statistics, latency)
 
 
 def _estimate(
@@ -135,3 +142,16 @@ def stage_seconds(backbone: StagedModel, images: ImageSet, device: str) -> tuple
             activations.flatten()[0].item()  # waits for the device
             best[stage] = min(best[stage], (perf_counter() - started) / len(part))
     return tuple(best.tolist())
+
+
+@torch.no_grad()
+def latency_ms(backbone: StagedModel, images: ImageSet, device: str) -> float:
+    """Milliseconds of the median forward pass of one image, twice: its mirror image is read too."""
+    model = backbone.to(device).eval()
+    one = next(pixel_batches(Part.whole(images).take(np.arange(1)), 1, device))
+    seconds = []
+    for _ in range(_LATENCY_RUNS):
+        started = perf_counter()
+        model(model.normalise(one)).sum().item()  # waits for the device
+        seconds.append(perf_counter() - started)
+    return 2000 * median(seconds)

@@ -8,6 +8,7 @@ from automl_xfer.errors import BackboneUnavailableError, ConfigError
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.look import BackboneLook, LookRequest, look_at_backbone
 from automl_xfer.search.session import Session
+from automl_xfer.search.warmstart import remember
 from automl_xfer.study.records import FailureKind
 
 
@@ -36,9 +37,12 @@ def look_at_backbones(session: Session) -> None:
     for reason, labels in missing.items():
         for label in labels:
             _without_backbone(session, label, reason)
+    session.latency_ms = {look.label: look.latency_ms for look in looks}
+    _leave_out_slow(session)
     session.backbone_order = _order(session, mean_ranks(looks))
     session.stage_seconds = {look.label: look.stage_seconds for look in looks}
     _time_untrained(session)
+    remember(session, {look.label: look.statistics for look in looks})
 
 
 def _look(session: Session, backbone: Backbone) -> BackboneLook:
@@ -66,6 +70,23 @@ def mean_ranks(looks: list[BackboneLook]) -> dict[str, float]:
     heard = np.isfinite(table).all(axis=0)
     ranks = rankdata(table[:, heard], axis=0).mean(axis=1) if heard.any() else np.zeros(len(looks))
     return {look.label: float(rank) for look, rank in zip(looks, ranks, strict=True)}
+
+
+def _leave_out_slow(session: Session) -> None:
+    """Take out the backbones that alone need more for an image than the user allows."""
+    limit = session.options.max_latency_ms
+    if limit is None:
+        return
+    slow = {}
+    for backbone in session.space.backbones:
+        parts = [session.latency_ms.get(part, 0.0) for part in backbone.parts]
+        if sum(parts) > limit:
+            slow[backbone.label] = sum(parts)
+    for label, needed in slow.items():
+        reason = f"it needs {needed:.1f} ms for an image, more than --max-latency-ms {limit:g}"
+        if label in {backbone.label for backbone in session.space.backbones}:
+            session.note(f"backbone {label} is left out: {reason}")
+            _without_backbone(session, label, reason)
 
 
 def _counted(labels: list[str]) -> str:

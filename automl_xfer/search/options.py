@@ -29,6 +29,8 @@ class SearchOptions:
     weights_dir: str | None = None
     metric: str = "accuracy"
     image_size: int | None = None
+    prefer: str = "accuracy"  # or "speed" of the finished model
+    max_latency_ms: float | None = None  # for one image, on the machine that searches
     device: str = "auto"
     seed: int = 0
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # axis -> names
@@ -46,6 +48,10 @@ class SearchOptions:
             raise ConfigError(f"--trials must be at least 1, not {self.trials}")
         if self.image_size is not None and not 16 <= self.image_size <= 1024:
             raise ConfigError(f"--image-size must be between 16 and 1024, not {self.image_size}")
+        if self.prefer not in ("accuracy", "speed"):
+            raise ConfigError(f"--prefer must be accuracy or speed, not {self.prefer!r}")
+        if self.max_latency_ms is not None and not self.max_latency_ms > 0:
+            raise ConfigError(f"--max-latency-ms must be above 0, not {self.max_latency_ms:g}")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"--seed must be between 0 and 2147483647, not {self.seed}")
         if self.study is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", self.study):

@@ -12,6 +12,7 @@ from automl_xfer.errors import AutomlXferError
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import without_teacher
+from automl_xfer.search.warmstart import proven_elsewhere
 from automl_xfer.study.records import FailureKind, Role, TrialRecord
 
 _BASELINE_SHARE = 0.08
@@ -86,7 +87,35 @@ def enqueue_again(session: Session, record: TrialRecord) -> None:
 
 
 def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
-    """(strategy, user attributes): baselines without a score, then sketches on best backbones."""
+    """(strategy, user attributes) in the order of the start, each strategy once.
+
+    Frozen baselines, which cost little; what proved itself on similar data; the start of the
+    portfolio; the baselines that train, which take longer than most of it; and its rest.
+    """
+    made = list(_of_sketches(session))
+    baselines = [each for each in made if each[1]["baseline"]]
+    portfolio = [each for each in made if not each[1]["baseline"]]
+    cheap = [each for each in baselines if each[0].frozen]
+    others = [each for each in baselines if not each[0].frozen]
+    attributes = {"role": Role.PORTFOLIO.value, "baseline": None}
+    known = [(strategy, attributes) for strategy in proven_elsewhere(session)]
+    n_early = _n_before_baselines(session, len(baselines) + len(known))
+    early, rest = portfolio[:n_early], portfolio[n_early:]
+    seen: set[str] = set()
+    for strategy, told in (*cheap, *known, *early, *others, *rest):
+        if (key := strategy.to_json()) not in seen:
+            seen.add(key)
+            yield strategy, told
+
+
+def _n_before_baselines(session: Session, n_others: int) -> int:
+    """How much of the portfolio may come before the baselines that train: none may fall out."""
+    limit = session.options.trials
+    return _BEFORE_BASELINES if limit is None else max(0, min(_BEFORE_BASELINES, limit - n_others))
+
+
+def _of_sketches(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
+    """Baselines without a score and the portfolio, on their best backbones."""
     sketches = [
         sketch
         for _, found in session.loaded.call("register_strategies")
@@ -94,33 +123,13 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
         if sketch.requires <= session.space.facts
     ]
     scored = {trial.baseline for trial in session.complete_trials()}
-    sketches = [
-        sketch for sketch in sketches if not sketch.baseline or sketch.baseline not in scored
-    ]
-    sketches = _in_order(sketches, session.has_target_labels)
-    seen: set[str] = set()
     for sketch in sketches:
+        if sketch.baseline and sketch.baseline in scored:
+            continue
+        role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
         for complete in _complete(session, sketch):
             strategy = _affordable(session, complete) if sketch.baseline else complete
-            if (key := strategy.to_json()) not in seen:
-                seen.add(key)
-                role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
-                yield strategy, {"role": role.value, "baseline": sketch.baseline}
-
-
-def _in_order(sketches: list[StrategySketch], labelled: bool) -> list[StrategySketch]:
-    """Baselines first; without target labels source-only, and the others after what may win.
-
-    No gain over those can be measured then, and they take longer than most of the portfolio.
-    """
-    baselines = [sketch for sketch in sketches if sketch.baseline]
-    portfolio = [sketch for sketch in sketches if not sketch.baseline]
-    if labelled:
-        return [*baselines, *portfolio]
-    reference = [sketch for sketch in baselines if sketch.baseline == "source-only"]
-    others = [sketch for sketch in baselines if sketch.baseline != "source-only"]
-    first, rest = portfolio[:_BEFORE_BASELINES], portfolio[_BEFORE_BASELINES:]
-    return [*reference, *first, *others, *rest]
+            yield strategy, {"role": role.value, "baseline": sketch.baseline}
 
 
 def _affordable(session: Session, strategy: Strategy) -> Strategy:

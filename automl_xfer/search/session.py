@@ -51,6 +51,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     stage_seconds: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """By backbone: seconds of each stage in one image's forward pass."""
+    latency_ms: dict[str, float] = field(default_factory=dict)  # of one image, by backbone
     seconds_to_end: float = math.inf  # predicted, of what comes after the search
     booked_seconds: float = 0.0
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start

@@ -1,6 +1,7 @@
 """Winner: the single best finalist or an ensemble of them, and what it beat."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from automl_xfer.evaluation.metrics import mean_log_loss, score
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.judging import candidate, read_predictions, source_only
+from automl_xfer.search.latency import fastest, latency_ms, within_limit
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import (
     BaselineResult,
@@ -44,15 +46,22 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     """The best finalist, or the greedy ensemble where it is better on held-out predictions.
 
     Greedy forward selection with replacement (Caruana et al. 2004) by log-loss, which tells more
-    than accuracy on few images; the study's metric must not fall.
+    than accuracy on few images; the study's metric must not fall. Who prefers speed gets the
+    fastest finalist that the first does not beat beyond the paired interval.
     """
-    single = Winner(((finalists[0], 1.0),))
     if len(finalists) < 2:
-        return single
+        return Winner(((finalists[0], 1.0),))
     if not session.has_target_labels:
         return _committee(session, finalists)
+    if session.options.prefer == "speed":
+        return Winner(((fastest(session, _as_good_as_first(session, finalists)), 1.0),))
+    single = Winner(((finalists[0], 1.0),))
     labels, stack, _ = _held_out(session, finalists)
-    weights = greedy_weights(labels, stack)
+
+    def fits(chosen: set[int]) -> bool:
+        return within_limit(session, [finalists[place] for place in chosen])
+
+    weights = greedy_weights(labels, stack, fits)
     ensemble = np.tensordot(weights, stack, axes=1)
     metric = session.plan.metric
     if np.count_nonzero(weights) < 2:
@@ -72,23 +81,51 @@ def _committee(session: Session, finalists: list[Finalist]) -> Winner:
     """
     if source_only(session.complete_trials()) is None:
         return Winner(((finalists[0], 1.0),))
-    return Winner(tuple((each, 1.0 / len(finalists)) for each in finalists))
+    if session.options.prefer == "speed":
+        return Winner(((_most_like_all(session, finalists), 1.0),))
+    members = [finalists[0]]
+    for each in finalists[1:]:
+        members += [each] if within_limit(session, [*members, each]) else []
+    return Winner(tuple((each, 1.0 / len(members)) for each in members))
 
 
-def greedy_weights(labels: NDArray[np.int64], stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(M,) weights, sum 1, of models whose probabilities are `stack` (M, N, K)."""
+def _most_like_all(session: Session, finalists: list[Finalist]) -> Finalist:
+    """The finalist that agrees with their mean prediction most often."""
+    targets = np.stack([candidate(session, each.trial).target for each in finalists])
+    together = targets.mean(0).argmax(1)
+    return finalists[int((targets.argmax(2) == together).mean(1).argmax())]
+
+
+def _as_good_as_first(session: Session, finalists: list[Finalist]) -> list[Finalist]:
+    """The finalists that the first does not beat beyond the paired interval, itself too."""
+    labels, stack, _ = _held_out(session, finalists)
+    metric = session.plan.metric
+    lows = [paired_interval(metric, labels, stack[0], each)[0] for each in stack]
+    return [each for each, low in zip(finalists, lows, strict=True) if low <= 0]
+
+
+def greedy_weights(
+    labels: NDArray[np.int64],
+    stack: NDArray[np.float32],
+    fits: Callable[[set[int]], bool] = lambda chosen: True,
+) -> NDArray[np.float32]:
+    """(M,) weights, sum 1, of models whose probabilities are `stack` (M, N, K).
+
+    `fits` tells whether these models (places) may be in it together.
+    """
     chosen: list[int] = []
     best_loss = np.inf
     for _ in range(_ROUNDS):
         totals = stack + stack[chosen].sum(0) if chosen else stack
-        losses = [mean_log_loss(labels, total / (len(chosen) + 1)) for total in totals]
+        losses = np.array([mean_log_loss(labels, total / (len(chosen) + 1)) for total in totals])
+        losses[[not fits({*chosen, place}) for place in range(len(stack))]] = np.inf
         pick = int(np.argmin(losses))
         if losses[pick] >= best_loss - 1e-4:
             break
         best_loss = losses[pick]
         chosen.append(pick)
-    counts = Counter(chosen)
-    return np.array([counts[i] / len(chosen) for i in range(len(stack))], np.float32)
+    counts = Counter(chosen or [0])
+    return np.array([counts[i] / counts.total() for i in range(len(stack))], np.float32)
 
 
 def _held_out(
@@ -120,6 +157,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
         score=value,
         interval=interval,
         seed_scores=seeds,
+        latency_ms=latency_ms(session, [each for each, _ in winner.members]),
     )
 
 

@@ -80,6 +80,7 @@ class WinnerResult(TypedDict):
     score: float
     interval: list[float]  # 95 % bootstrap interval of the score
     seed_scores: list[float]
+    latency_ms: NotRequired[float | None]  # of one image on the machine that searched
 
 
 class BaselineResult(TypedDict):

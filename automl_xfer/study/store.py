@@ -102,10 +102,11 @@ class StudyStore:
         *,
         phase: str | None = None,
         result: StudyResult | None = None,
+        facts: dict[str, Any] | None = None,
         add_seconds: float = 0.0,
     ) -> None:
         """Change what is given; `add_seconds` is added to the time spent, whoever else adds."""
-        given = {"phase": phase, "result": result}
+        given = {"phase": phase, "result": result, "facts": facts}
         values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         values["seconds_spent"] = _STUDY.c.seconds_spent + add_seconds
         with self._transaction() as connection:

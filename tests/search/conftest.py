@@ -50,6 +50,15 @@ def labelled(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def similar(tmp_path_factory):
+    """Other images of the same domain as `labelled`."""
+    root = tmp_path_factory.mktemp("similar")
+    for label in CLASSES:
+        draw(root / label, label, 9, 5)
+    return root
+
+
+@pytest.fixture(scope="session")
 def source(tmp_path_factory):
     """Another domain: the same shapes on a red ground."""
     root = tmp_path_factory.mktemp("source")

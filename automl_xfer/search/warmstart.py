@@ -1,0 +1,95 @@
+"""Warm start: what proved itself on the nearest data sets of earlier studies is tried early."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from automl_xfer.components import Strategy
+from automl_xfer.errors import AutomlXferError
+from automl_xfer.report.leaderboard import rank
+from automl_xfer.search.feature_statistics import FeatureStatistics
+from automl_xfer.search.session import Session
+from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
+
+NEAR = 0.5
+"""Farther data sets say nothing: their means lie half a standard deviation apart."""
+
+_STUDIES, _STRATEGIES = 3, 4
+_FACT = "features"
+
+
+def remember(session: Session, statistics: dict[str, FeatureStatistics]) -> None:
+    """Keep where this study's target lies, by backbone, for later studies."""
+    found = {label: [*each.mean, each.variance] for label, each in statistics.items()}
+    facts = session.store.get_study(session.name).facts
+    session.store.update_study(session.name, facts={**facts, _FACT: found})
+
+
+def proven_elsewhere(session: Session) -> Iterator[Strategy]:
+    """The best strategies of the nearest earlier studies with the same signal, nearest first."""
+    told = []
+    for distance, study in _nearest(session):
+        made = list(_best_of(session, study))
+        if made:
+            told.append(f"{study.name} ({distance:.2f})")
+            yield from made
+    if told:
+        session.note(
+            "The search began with the best strategies of earlier studies on similar images: "
+            f"{', '.join(told)}; in brackets the distance in standard deviations of the features."
+        )
+
+
+def _nearest(session: Session) -> list[tuple[float, StudyRecord]]:
+    mine = session.store.get_study(session.name)
+    others = [each for each in session.store.list_studies() if each.name != mine.name]
+    found = []
+    for study in others:
+        same = bool(study.facts.get("n_train")) == bool(mine.facts.get("n_train"))
+        distance = _distance(mine.facts.get(_FACT), study.facts.get(_FACT))
+        if same and study.metric == mine.metric and distance < NEAR:
+            found.append((distance, study))
+    return sorted(found, key=lambda pair: pair[0])[:_STUDIES]
+
+
+def _distance(mine: Any, theirs: Any) -> float:
+    """Mean over the backbones that both studies looked at; infinite without one."""
+    common = (mine or {}).keys() & (theirs or {}).keys()
+    pairs = [[_read(side[label]) for side in (mine, theirs)] for label in common]
+    distances = [a.distance(b) for a, b in pairs if len(a.mean) == len(b.mean)]
+    return float(np.mean(distances)) if distances else float("inf")
+
+
+def _read(numbers: list[float]) -> FeatureStatistics:
+    *mean, variance = numbers
+    return FeatureStatistics(tuple(mean), variance)
+
+
+def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
+    """Its winner's strategies, then the best by score, those that this study's space has too."""
+    trials = [
+        trial
+        for trial in session.store.trials(study.name)
+        if trial.state is TrialState.COMPLETE and trial.repeats is None
+    ]
+    won = (study.result or {}).get("winner", {}).get("trials", [])
+    first = [trial for trial in trials if trial.id in won]
+    seen: set[str] = set()
+    for trial in [*first, *rank(trials)]:
+        strategy = _made_here(session, trial)
+        if strategy is not None and strategy.to_json() not in seen:
+            seen.add(strategy.to_json())
+            yield strategy
+        if len(seen) == _STRATEGIES:
+            return
+
+
+def _made_here(session: Session, trial: TrialRecord) -> Strategy | None:
+    """The strategy, if no plugin, backbone or fact that it needs is missing."""
+    try:
+        strategy = Strategy.from_dict(trial.strategy, session.catalog.classes)
+    except AutomlXferError:
+        return None
+    fits = session.space.is_admissible(strategy) and not strategy.regularizer.distils
+    return strategy if fits else None

@@ -1,0 +1,54 @@
+"""Warm start: a study on images like those of an earlier one begins where that one ended."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from automl_xfer.search.feature_statistics import FeatureStatistics
+from automl_xfer.search.run import run_search
+from automl_xfer.search.warmstart import NEAR
+from automl_xfer.study.records import Role
+from automl_xfer.study.store import StudyStore
+
+
+def test_a_second_study_on_similar_images_begins_with_the_best_of_the_first(options, similar):
+    first = run_search(replace(options, trials=6))
+    told = []
+    second = run_search(
+        replace(options, target=str(similar), study="again", trials=5),
+        lambda event: told.append(getattr(event, "message", "")),
+    )
+    store = StudyStore(f"sqlite:///{options.studies_dir}/studies.db")
+    won = {t.id: t for t in store.trials("s") if t.id in first.result["winner"]["trials"]}
+    begun = [trial.strategy for trial in store.trials("again") if trial.role is Role.PORTFOLIO]
+    baselines = [t.strategy for t in store.trials("again") if t.role is Role.BASELINE]
+    for trial in won.values():
+        assert trial.strategy in begun + baselines
+    assert any("earlier studies on similar images: s (" in message for message in told)
+    assert any("earlier studies on similar images: s (" in note for note in second.result["notes"])
+
+
+def test_studies_with_another_signal_or_other_backbones_say_nothing(options, source, unlabelled):
+    run_search(replace(options, trials=3))
+    second = run_search(
+        replace(options, target=str(unlabelled), source=(str(source),), study="u", trials=2)
+    )
+    assert not any("earlier studies" in note for note in second.result["notes"])
+
+
+def features(n, shift, seed):
+    random = np.random.default_rng(seed)
+    return (random.standard_normal((n, 1000)) * 3 + shift).astype(np.float32)
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0.0, 0.0), (1.5, 0.5), (6.0, 2.0)])
+def test_the_distance_is_that_of_the_means_in_standard_deviations(shift, expected):
+    a, b = (FeatureStatistics.of(features(800, move, seed)) for seed, move in enumerate((0, shift)))
+    assert a.distance(b) == pytest.approx(expected, abs=0.08 + 0.25 * expected)
+    assert a.distance(b) == b.distance(a)
+
+
+def test_samples_of_one_domain_are_near():
+    a, b = (FeatureStatistics.of(features(30, 0, seed)) for seed in range(2))
+    assert a.distance(b) < NEAR
