@@ -64,9 +64,8 @@ def run_in_child(
     gone. `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
     dies or takes longer than `timeout` seconds, StopRequested when `should_stop` turns true.
     """
-    child = _ready()
+    child = _given((function, argument))
     try:
-        child.connection.send((function, argument))
         deadline = time.monotonic() + timeout
         result = _converse(child.process, child.connection, deadline, answer, should_stop)
     except BaseException:
@@ -90,12 +89,12 @@ class _Child:
 
     @property
     def memory(self) -> int:
-        """Bytes that it holds now."""
+        """Bytes that it holds now, mapped files left out where the system tells them apart."""
         try:
-            resident: int = psutil.Process(self.process.pid).memory_info().rss
+            held = psutil.Process(self.process.pid).memory_info()
         except psutil.NoSuchProcess:
             return 0
-        return resident
+        return int(held.rss - getattr(held, "shared", 0))
 
     def end(self) -> None:
         """Make sure that it is gone."""
@@ -113,6 +112,21 @@ def end_idle_children() -> None:
     """End the children that wait to be used again."""
     while _idle:
         _idle.pop().end()
+
+
+def _given(job: tuple[Callable[[Any, Channel], Any], object]) -> _Child:
+    """A child that has the job."""
+    child = _ready()
+    try:
+        child.connection.send(job)
+    except ConnectionError:  # it died at this moment, idle
+        child.end()
+        child = _start()
+        child.connection.send(job)
+    except BaseException:
+        child.end()
+        raise
+    return child
 
 
 def _ready() -> _Child:
@@ -185,6 +199,7 @@ def _child_main(connection: Connection) -> None:
         message, done = _outcome(function, argument, Channel(connection))
         with contextlib.suppress(BrokenPipeError):
             connection.send(message)
+        free_gpu_memory()
 
 
 def _outcome(
@@ -209,6 +224,14 @@ def _say(error: BaseException) -> str:
     if text and isinstance(error, AutomlXferError):
         return text[0]  # a sentence for users already
     return f"{type(error).__name__}: {text[0] if text else 'no message'}"
+
+
+def free_gpu_memory() -> None:
+    """What an idle process keeps of a GPU another one may need."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def classify(error: BaseException) -> FailureKind:

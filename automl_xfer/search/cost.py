@@ -9,13 +9,15 @@ from automl_xfer.components import (
     ParameterInfo,
     Strategy,
 )
+from automl_xfer.data.image_set import ImageSet
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.finishing import MOST_IMAGES, adapts_backbone, finish_key
-from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
+from automl_xfer.transfer.frozen_prefix import stages_differ_by_fold, varies_one_image_at_a_time
+from automl_xfer.transfer.gradient import reads_target
 from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.stage_cache import training_views
 
@@ -57,11 +59,29 @@ def _training_seconds(session: Session, strategy: Strategy, stages: tuple[float,
     boundary = _boundary(strategy.freezing, len(stages), epochs)
     below, above = sum(stages[:boundary]), sum(stages[boundary:])
     drawn = epochs * _images_per_epoch(session, strategy)
-    frozen = drawn
-    if varies_one_image_at_a_time(strategy):
-        views = training_views(strategy.augmentation, session.prepared.data.image_size, epochs)
-        frozen = min(drawn, len(views) * _images_of_sets(session))
-    return _STEP * above * drawn + below * frozen
+    return _STEP * above * drawn + below * min(drawn, _images_cached(session, strategy, drawn))
+
+
+def _images_cached(session: Session, strategy: Strategy, drawn: int) -> float:
+    """Forward passes through the frozen stages where their activations are kept."""
+    data, epochs = session.prepared.data, strategy.optimization.epochs
+    by_fold = stages_differ_by_fold(strategy.alignment, data.target is not None)
+    if by_fold or not varies_one_image_at_a_time(strategy):
+        return drawn
+    views = len(training_views(strategy.augmentation, data.image_size, epochs))
+    sizes = [views * len(images) for images in _sets_trained_on(session, strategy)]
+    of_each = drawn / max(1, len(sizes))
+    one_fold = of_each / len(session.plan.folds)
+    return sum(size if 2 * one_fold >= size else of_each for size in sizes)
+
+
+def _sets_trained_on(session: Session, strategy: Strategy) -> list[ImageSet]:
+    """The image sets that gradient steps draw from."""
+    data = session.prepared.data
+    use_source, use_target = domains_used(strategy.alignment, training_parts(data))
+    sets = [data.source if use_source else None, data.target if use_target else None]
+    sets += [data.unlabelled if reads_target(strategy.alignment) else None]
+    return [images for images in sets if images is not None]
 
 
 def _boundary(policy: FreezingPolicy, n_stages: int, epochs: int) -> int:
@@ -91,11 +111,6 @@ def _images_per_epoch(session: Session, strategy: Strategy) -> int:
     if not use_target and parts.target is not None and parts.source is not None:
         images = len(session.plan.folds) * len(parts.source)  # an epoch passes over the source
     return per_step * images
-
-
-def _images_of_sets(session: Session) -> int:
-    data = session.prepared.data
-    return sum(len(images or ()) for images in (data.target, data.source, data.unlabelled))
 
 
 def _images_predicted(session: Session) -> int:

@@ -13,6 +13,9 @@ SEARCH_SHARE_WITHOUT_LABELS = 0.8
 
 FIT_SHARE = 0.97
 
+TIMES_FITTED, TIMES_REPEATED = 1.5, 3.0
+"""What a winner takes after its trial, in trials: a final fit; with two repeats before it."""
+
 
 @dataclass(frozen=True)
 class Deadline:

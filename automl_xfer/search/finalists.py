@@ -130,7 +130,7 @@ def _round_seconds(finalists: list[Finalist]) -> float:
 
 def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
     """Seconds of the final fits if all finalists are in the winner, and of scoring a test split."""
-    fits = sum(fit_seconds(session, each.trial) for each in finalists)
+    fits = _RESERVE * sum(fit_seconds(session, each.trial) for each in finalists)
     test = session.prepared.test
     return fits + (_TEST_SHARE * session.deadline.seconds if test is not None else 0.0)
 

@@ -1,5 +1,6 @@
 """Latency: what one image costs a winner, as measured on this machine."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,13 +17,19 @@ def latency_ms(session: Session, finalists: Sequence[Finalist]) -> float | None:
 
 
 def backbone_latency_ms(session: Session, backbone: dict[str, object]) -> float | None:
-    """Milliseconds of a backbone, given as its data; those of a fusion's members together."""
+    """Milliseconds of a backbone, given as its data; those of a fusion's members together.
+
+    Infinite for one that is not in the space any more: it may have been too slow. An untrained one
+    is as fast as the first that was looked at, whose architecture it has.
+    """
     for candidate in session.space.backbones:
         if candidate.to_dict() == backbone:
-            parts = [session.latency_ms.get(part) for part in candidate.parts]
+            first = next(iter(session.latency_ms.values()), None)
+            fallback = first if candidate.initialisation == "random" else None
+            parts = [session.latency_ms.get(part, fallback) for part in candidate.parts]
             known = [each for each in parts if each is not None]
             return sum(known) if len(known) == len(parts) else None
-    return None
+    return math.inf
 
 
 def within_limit(session: Session, finalists: Sequence[Finalist]) -> bool:

@@ -139,7 +139,7 @@ def stage_seconds(backbone: StagedModel, images: ImageSet, device: str) -> tuple
             last = stage == len(model.stages) - 1
             started = perf_counter()
             activations = model(activations, stage, None if last else stage + 1)
-            activations.flatten()[0].item()  # waits for the device
+            activations[(0,) * activations.dim()].item()  # waits for the device
             best[stage] = min(best[stage], (perf_counter() - started) / len(part))
     return tuple(best.tolist())
 

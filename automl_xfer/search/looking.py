@@ -1,5 +1,7 @@
 """Looking: every backbone in a child process once, before the search; who is left, in order."""
 
+import math
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -79,11 +81,12 @@ def _leave_out_slow(session: Session) -> None:
         return
     slow = {}
     for backbone in session.space.backbones:
-        parts = [session.latency_ms.get(part, 0.0) for part in backbone.parts]
-        if sum(parts) > limit:
+        parts = [session.latency_ms.get(part, math.inf) for part in backbone.parts]
+        if sum(parts) > limit and backbone.initialisation != "random":
             slow[backbone.label] = sum(parts)
     for label, needed in slow.items():
-        reason = f"it needs {needed:.1f} ms for an image, more than --max-latency-ms {limit:g}"
+        told = f"{needed:.1f} ms" if math.isfinite(needed) else "an unknown time"
+        reason = f"it needs {told} for an image, more than --max-latency-ms {limit:g}"
         if label in {backbone.label for backbone in session.space.backbones}:
             session.note(f"backbone {label} is left out: {reason}")
             _without_backbone(session, label, reason)

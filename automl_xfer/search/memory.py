@@ -1,7 +1,11 @@
-"""The most memory that a process held since it last asked to forget."""
+"""The most memory that a process held since it last asked to forget.
+
+A child that served other trials before holds what they left: their heap and built backbones.
+"""
 
 import re
 import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,4 +29,5 @@ def peak_memory_mb() -> float:
     with suppress(OSError):
         if found := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text()):
             return int(found[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -120,7 +120,7 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
 
     A frozen one that must make features may take what is left, as later ones find them made.
     """
-    left = session.search_left()
+    left = session.trial_left()
     share = _TRIAL_SHARE * session.options.time_limit
     makes_features = strategy.frozen and not adapts_model(strategy.alignment)
     if makes_features and predicted_seconds(session, strategy) > share:

@@ -20,6 +20,8 @@ _BASELINE_SHARE = 0.08
 
 _BEFORE_BASELINES = 6
 
+_Start = tuple[Strategy, dict[str, Any]]
+
 QUEUED = "queued"
 """User attribute of an enqueued trial: its strategy as JSON."""
 
@@ -30,9 +32,17 @@ _NOT_TRIED = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
 def enqueue_start(session: Session) -> None:
     """Queue every baseline and portfolio strategy that was not tried and does not wait already."""
     known = tried(session) | waiting(session)
+    studies: dict[str, None] = {}
     for strategy, attributes in starting_strategies(session):
         if strategy.to_json() not in known and session.space.is_admissible(strategy):
             enqueue(session, strategy, attributes)
+            if study := attributes.get("from"):
+                studies[study] = None
+    if studies:
+        session.note(
+            "The search tries early what was best in earlier studies on similar images: "
+            f"{', '.join(studies)}."
+        )
 
 
 def enqueue(session: Session, strategy: Strategy, attributes: dict[str, Any]) -> None:
@@ -97,21 +107,29 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
     portfolio = [each for each in made if not each[1]["baseline"]]
     cheap = [each for each in baselines if each[0].frozen]
     others = [each for each in baselines if not each[0].frozen]
-    attributes = {"role": Role.PORTFOLIO.value, "baseline": None}
-    known = [(strategy, attributes) for strategy in proven_elsewhere(session)]
-    n_early = _n_before_baselines(session, len(baselines) + len(known))
-    early, rest = portfolio[:n_early], portfolio[n_early:]
+    elsewhere = [
+        (strategy, {"role": Role.PORTFOLIO.value, "baseline": None, "from": study})
+        for strategy, study in proven_elsewhere(session)
+    ]
+    early = _before_baselines(session, baselines, [*elsewhere, *portfolio])
     seen: set[str] = set()
-    for strategy, told in (*cheap, *known, *early, *others, *rest):
+    for strategy, told in (*cheap, *early, *others, *portfolio):
         if (key := strategy.to_json()) not in seen:
             seen.add(key)
             yield strategy, told
 
 
-def _n_before_baselines(session: Session, n_others: int) -> int:
-    """How much of the portfolio may come before the baselines that train: none may fall out."""
-    limit = session.options.trials
-    return _BEFORE_BASELINES if limit is None else max(0, min(_BEFORE_BASELINES, limit - n_others))
+def _before_baselines(
+    session: Session, baselines: list[_Start], others: list[_Start]
+) -> list[_Start]:
+    """What comes before the baselines that train: few, none of them a baseline, none in its place.
+
+    `others` are the strategies that come next, best guess first.
+    """
+    limit, taken = session.options.trials, {strategy.to_json() for strategy, _ in baselines}
+    room = _BEFORE_BASELINES if limit is None else limit - len(baselines)
+    free = [each for each in others if each[0].to_json() not in taken]
+    return free[: max(0, min(_BEFORE_BASELINES, room))]
 
 
 def _of_sketches(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:

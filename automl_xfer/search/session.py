@@ -17,6 +17,8 @@ from automl_xfer.search.deadline import (
     LONGEST_SEARCH_SHARE,
     SEARCH_SHARE,
     SEARCH_SHARE_WITHOUT_LABELS,
+    TIMES_FITTED,
+    TIMES_REPEATED,
     Deadline,
 )
 from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
@@ -89,6 +91,20 @@ class Session:
             return self.deadline.left(part * SEARCH_SHARE_WITHOUT_LABELS)
         share = FIT_SHARE - self.seconds_to_end / self.deadline.seconds
         return self.deadline.left(part * min(max(share, SEARCH_SHARE), LONGEST_SEARCH_SHARE))
+
+    def trial_left(self) -> float:
+        """Seconds that a trial may take that begins now.
+
+        Past the share that is the search's in any case it must leave time for itself as a winner:
+        for its repeats and its final fit.
+        """
+        left = self.search_left()
+        if not self.has_target_labels:
+            return left
+        as_winner = 1 + (TIMES_REPEATED if len(self.plan.folds) > 1 else TIMES_FITTED)
+        return max(
+            self.deadline.left(SEARCH_SHARE), min(left, self.deadline.left(FIT_SHARE) / as_winner)
+        )
 
     def tell(self, event: Event) -> None:
         """Hand an event to whoever watches."""

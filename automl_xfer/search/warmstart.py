@@ -15,7 +15,7 @@ from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 NEAR = 0.5
 """Farther data sets say nothing: their means lie half a standard deviation apart."""
 
-_STUDIES, _STRATEGIES = 3, 4
+_STUDIES, _STRATEGIES = 3, 3
 _FACT = "features"
 
 
@@ -26,19 +26,18 @@ def remember(session: Session, statistics: dict[str, FeatureStatistics]) -> None
     session.store.update_study(session.name, facts={**facts, _FACT: found})
 
 
-def proven_elsewhere(session: Session) -> Iterator[Strategy]:
-    """The best strategies of the nearest earlier studies with the same signal, nearest first."""
-    told = []
+def proven_elsewhere(session: Session) -> Iterator[tuple[Strategy, str]]:
+    """(strategy, study) of the best of the nearest earlier studies with the same signal.
+
+    The study is told with its distance, or that it searched the very same images.
+    """
+    mine = session.store.get_study(session.name)
     for distance, study in _nearest(session):
-        made = list(_best_of(session, study))
-        if made:
-            told.append(f"{study.name} ({distance:.2f})")
-            yield from made
-    if told:
-        session.note(
-            "The search began with the best strategies of earlier studies on similar images: "
-            f"{', '.join(told)}; in brackets the distance in standard deviations of the features."
-        )
+        told = f"{study.name} (distance {distance:.2f} standard deviations)"
+        if study.manifest_hash == mine.manifest_hash:
+            told = f"{study.name} (the very same images: its choice adds to this one's luck)"
+        for strategy in _best_of(session, study):
+            yield strategy, told
 
 
 def _nearest(session: Session) -> list[tuple[float, StudyRecord]]:

@@ -49,6 +49,7 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     than accuracy on few images; the study's metric must not fall. Who prefers speed gets the
     fastest finalist that the first does not beat beyond the paired interval.
     """
+    finalists = [each for each in finalists if within_limit(session, [each])] or finalists
     if len(finalists) < 2:
         return Winner(((finalists[0], 1.0),))
     if not session.has_target_labels:

@@ -79,6 +79,7 @@ class CacheFolder:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        self._make_room()
 
     def write_rows(
         self, path: Path, n: int, dtype: DTypeLike, batches: Iterable[NDArray[Any]]

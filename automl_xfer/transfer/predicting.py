@@ -18,6 +18,9 @@ from automl_xfer.transfer.model import (
 from automl_xfer.transfer.parts import Part
 from automl_xfer.transfer.stage_cache import FLIP, PLAIN, FrozenPrefix, Section, View
 
+_FEWEST_SHARE = 0.15
+"""Whoever asks for a smaller share of an image set (a fold is a fifth) computes it alone."""
+
 
 @torch.no_grad()
 def predict_probabilities(
@@ -63,7 +66,10 @@ def part_features(
 
 
 def _where_it_fits(prefix: FrozenPrefix | None, part: Part, n_views: int) -> FrozenPrefix | None:
-    return prefix if prefix is not None and prefix.fits(part.image_set, n_views) else None
+    """The prefix, where keeping the activations of the part's whole image set is worth it."""
+    if prefix is None or _FEWEST_SHARE * len(part.image_set) > len(part):
+        return None
+    return prefix if prefix.fits(part.image_set, n_views) else None
 
 
 def _section(

@@ -32,7 +32,8 @@ def starting_backbone(
     `shared`: it need not be a copy, as the caller will not change it.
     """
     if backbone.initialisation == "pretrained":
-        return _built(backbone) if shared else copy.deepcopy(_built(backbone))
+        kept = shared and context.device == "cpu"  # the one that is kept never leaves the CPU
+        return _built(backbone) if kept else copy.deepcopy(_built(backbone))
     torch.manual_seed(context.seed)
     model = backbone.build()
     if backbone.initialisation == "source" and parts.source is not None:

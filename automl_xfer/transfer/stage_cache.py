@@ -1,10 +1,14 @@
 """Activations at the freeze boundary, computed once and shared by all trials and processes."""
 
+import functools
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +54,15 @@ def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> 
     if type(policy).transform is AugmentationPolicy.transform:
         return [PLAIN]
     vary, name = policy.transform(image_size), json.dumps(policy.to_dict(), sort_keys=True)
+    name += code_key(type(policy).__module__)
     return [View(f"{name}/{number}", vary) for number in range(min(VIEWS, epochs))]
+
+
+@functools.cache
+def code_key(module: str) -> str:
+    """Digest of the file that a class came from: an edited one is another; empty if there is none."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
 
 
 class Section(nn.Module):
@@ -88,9 +100,11 @@ class FrozenPrefix:
         path, n = self.cache.directory / self._name(image_set, view, self.boundary), len(image_set)
         found = self.cache.read_rows(path, n)
         if found is None:
-            self.cache.write_rows(path, n, self.dtype, self._compute(image_set, view))
+            with suppress(OSError):  # a full disk
+                self.cache.write_rows(path, n, self.dtype, self._compute(image_set, view))
             found = self.cache.read_rows(path, n)
-            assert found is not None
+        if found is None:  # not kept, or deleted at once: then for this time only
+            found = np.concatenate(list(self._compute(image_set, view)))
         return found
 
     def read(self, part: Part, rows: Rows | None = None, view: View = PLAIN) -> Tensor:
@@ -106,7 +120,10 @@ class FrozenPrefix:
         return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
 
     def pays(self, image_set: ImageSet, views: Sequence[View], draws: int) -> bool:
-        """Whether a training that draws so many images costs more than all its views do."""
+        """Whether a training that draws so many images costs at least half of what all views do.
+
+        The other half is what later folds and trials save.
+        """
         enough = 2 * draws >= len(views) * len(image_set)
         return enough and self.fits(image_set, len(views))
 
@@ -127,7 +144,8 @@ class FrozenPrefix:
         digest = hashlib.sha256(f"{type(self.backbone.stages[0])}{normalisation}".encode())
         keys = [digest.hexdigest()]
         for stage in self.backbone.stages[: self.boundary]:
-            digest.update(f"{stage}/{weights_key(stage)}".encode())
+            files = sorted({code_key(type(module).__module__) for module in stage.modules()})
+            digest.update(f"{stage}/{files}/{weights_key(stage)}".encode())
             keys.append(digest.hexdigest())
         return keys
 
@@ -150,7 +168,7 @@ class FrozenPrefix:
         for place, batch in enumerate(inputs):
             if place == 0 and worth_folding(_all_of(image_set), self.device):
                 section = fold_batch_norms(section, batch[:2])
-            with autocast(self.device):
+            with autocast(self.device, training=True):
                 found = section(batch)
             found = found.permute(0, 2, 3, 1) if found.dim() == 4 else found
             yield found.float().cpu().numpy().astype(self.dtype)

@@ -6,8 +6,10 @@
 TPE and a median pruner over backbone, learning rate, weight decay, epochs, batch size,
 augmentation, label smoothing, and whether the backbone is frozen, scored on a stratified fifth of
 the labelled images. Images are decoded once and kept in memory. At each checkpoint (seconds) the
-best trial so far is trained on all labelled images, which does not count as time, and predicts
-the test rows; their labels are never read.
+best trial so far is trained on all labelled images, and predicts the test rows; their labels are
+never read. In its favour: that training and the imports do not count as time, and its first trial
+is a sensible default. Against it: a frozen backbone is computed anew in every epoch, as such
+scripts do.
 """
 
 import argparse
@@ -26,6 +28,18 @@ from torch import nn
 from torchvision.transforms import v2
 
 SIZE = 160
+
+FIRST = {
+    "backbone": "mobilenetv2_100.in1k",
+    "learning_rate": 3e-4,
+    "weight_decay": 1e-2,
+    "epochs": 20,
+    "batch_size": 16,
+    "augment": True,
+    "label_smoothing": 0.1,
+    "freeze": False,
+}
+"""What one would try without a search."""
 
 
 def main() -> None:
@@ -86,6 +100,7 @@ class Search:
 
     def run(self) -> None:
         """Optimise until the time is up; a trial that runs over it is cut off."""
+        self.study.enqueue_trial(FIRST)
         self.study.optimize(self.objective, timeout=self.left())
 
     def left(self) -> float:

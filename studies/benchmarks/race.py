@@ -57,7 +57,7 @@ def race(task: str, minutes: list[int], arguments: argparse.Namespace) -> Scores
 
 def our_run(task: str, seed: int, minutes: int, arguments: argparse.Namespace) -> dict:
     """What tasks.py finds of one run of our search."""
-    folder = arguments.keep / f"ours-{minutes}m-seed-{seed}"
+    folder = arguments.keep / f"ours-{commit()}-{minutes}m-seed-{seed}"
     kept = folder / f"{task}.json"
     if not kept.exists():
         asked = argparse.Namespace(
@@ -66,6 +66,15 @@ def our_run(task: str, seed: int, minutes: int, arguments: argparse.Namespace) -
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(run_task(task, asked, folder)))
     return json.loads(kept.read_text())
+
+
+def commit() -> str:
+    """The version that runs, so that kept results of another one are not mixed in."""
+    here = Path(__file__).parent
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True
+    )
+    return told.stdout.strip() or "unknown"
 
 
 def by_hand(

@@ -25,11 +25,12 @@ def test_a_second_study_on_similar_images_begins_with_the_best_of_the_first(opti
     baselines = [t.strategy for t in store.trials("again") if t.role is Role.BASELINE]
     for trial in won.values():
         assert trial.strategy in begun + baselines
+    assert len(baselines) == 3  # what proved itself takes no baseline's place
     assert any("earlier studies on similar images: s (" in message for message in told)
     assert any("earlier studies on similar images: s (" in note for note in second.result["notes"])
 
 
-def test_studies_with_another_signal_or_other_backbones_say_nothing(options, source, unlabelled):
+def test_a_study_with_another_signal_says_nothing(options, source, unlabelled):
     run_search(replace(options, trials=3))
     second = run_search(
         replace(options, target=str(unlabelled), source=(str(source),), study="u", trials=2)

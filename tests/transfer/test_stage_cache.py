@@ -283,6 +283,7 @@ def test_the_frozen_stages_are_run_once_for_all_folds_and_epochs(
 ):
     strategy = strategies(space, augmentation="flip-crop")
     fit(strategy, parts, context).predict(parts.target)
+    assert len(list(context.cache.directory.glob("stages-*"))) == 6 + 2  # epochs, image and mirror
     calls = []
     compute = FrozenPrefix._compute
     monkeypatch.setattr(

@@ -1,0 +1,101 @@
+"""Children: one that did well serves again, one that failed in any way does not."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from automl_xfer.search import child
+from automl_xfer.search.child import ChildFailure, StopRequested, end_idle_children, run_in_child
+from automl_xfer.study.records import FailureKind
+
+_STATE = {"runs": 0}
+
+
+def count(argument, channel):
+    """(process, how often it ran here before)."""
+    _STATE["runs"] += 1
+    return os.getpid(), _STATE["runs"] - 1
+
+
+def fail(argument, channel):
+    raise ValueError("wrong")
+
+
+def die(argument, channel):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(argument, channel):
+    time.sleep(60)
+
+
+def unpicklable(argument, channel):
+    return lambda: None
+
+
+def ask(argument, channel):
+    return channel.ask(argument)
+
+
+def run(function, argument=None, timeout=60.0, **options):
+    return run_in_child(function, argument, timeout=timeout, **options)
+
+
+@pytest.fixture(autouse=True)
+def no_child_left():
+    end_idle_children()
+    yield
+    end_idle_children()
+
+
+def test_a_child_that_did_well_serves_again():
+    first, second = run(count), run(count)
+    assert first[0] == second[0] != os.getpid()
+    assert (first[1], second[1]) == (0, 1)
+    assert run(ask, 3, answer=lambda message: message + 1) == 4
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (fail, FailureKind.PLUGIN_ERROR),
+        (die, FailureKind.CRASH),
+        (unpicklable, FailureKind.CRASH),
+        (sleep, FailureKind.TIMEOUT),
+    ],
+)
+def test_one_that_failed_is_gone_and_the_next_is_fresh(function, kind):
+    process, _ = run(count)
+    with pytest.raises(ChildFailure) as caught:
+        run(function, timeout=2.0 if function is sleep else 60.0)
+    assert caught.value.kind is kind
+    assert not child._idle
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert run(count)[0] != process
+
+
+def test_a_request_to_stop_ends_the_child():
+    process, _ = run(count)
+    with pytest.raises(StopRequested):
+        run(sleep, should_stop=lambda: True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_child_killed_while_idle_costs_nothing():
+    process, _ = run(count)
+    os.kill(process, signal.SIGKILL)
+    assert run(count)[0] != process  # at once: it may not be known as dead yet
+    process, _ = run(count)
+    os.kill(process, signal.SIGKILL)
+    child._idle[0].process.join()
+    assert run(count)[0] != process
+
+
+def test_a_child_is_replaced_after_many_runs(monkeypatch):
+    monkeypatch.setattr(child, "_MOST_SERVED", 2)
+    processes = [run(count)[0] for _ in range(4)]
+    assert processes[0] == processes[1] != processes[2] == processes[3]
