@@ -19,7 +19,7 @@ from automl_xfer.errors import AutomlXferError, Stopped
 from automl_xfer.study.records import FailureKind
 
 _PRELOAD = ["automl_xfer.search.preload"]
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _ANSWER_SECONDS = 0.2, 2.0
 
 _MOST_SERVED, _MOST_MEMORY = 50, 2 * 2**30
 """A child that ran so often or holds so many bytes is not used again."""
@@ -64,8 +64,9 @@ def run_in_child(
     gone. `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
     dies or takes longer than `timeout` seconds, StopRequested when `should_stop` turns true.
     """
-    child = _given((function, argument))
+    child = _ready()
     try:
+        child.connection.send((function, argument))
         deadline = time.monotonic() + timeout
         result = _converse(child.process, child.connection, deadline, answer, should_stop)
     except BaseException:
@@ -96,6 +97,14 @@ class _Child:
             return 0
         return int(held.rss - getattr(held, "shared", 0))
 
+    def answers(self) -> bool:
+        """Whether it still lives, which only its answer tells at once."""
+        try:
+            self.connection.send(None)
+            return self.connection.poll(_ANSWER_SECONDS) and self.connection.recv() is None
+        except (EOFError, ConnectionError):
+            return False
+
     def end(self) -> None:
         """Make sure that it is gone."""
         if self.process.is_alive():
@@ -114,26 +123,11 @@ def end_idle_children() -> None:
         _idle.pop().end()
 
 
-def _given(job: tuple[Callable[[Any, Channel], Any], object]) -> _Child:
-    """A child that has the job."""
-    child = _ready()
-    try:
-        child.connection.send(job)
-    except ConnectionError:  # it died at this moment, idle
-        child.end()
-        child = _start()
-        child.connection.send(job)
-    except BaseException:
-        child.end()
-        raise
-    return child
-
-
 def _ready() -> _Child:
     """One that waits and still lives, or a new one."""
     while _idle:
         child = _idle.pop()
-        if child.process.is_alive():
+        if child.answers():
             return child
         child.end()
     return _start()
@@ -193,9 +187,11 @@ def _child_main(connection: Connection) -> None:
     done = True
     while done:
         try:
-            function, argument = connection.recv()
+            while (job := connection.recv()) is None:
+                connection.send(None)  # the parent asks whether it lives
         except (EOFError, ConnectionError):
             return
+        function, argument = job
         message, done = _outcome(function, argument, Channel(connection))
         with contextlib.suppress(BrokenPipeError):
             connection.send(message)

@@ -60,7 +60,7 @@ def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> 
 
 @functools.cache
 def code_key(module: str) -> str:
-    """Digest of the file that a class came from: an edited one is another; empty if there is none."""
+    """Digest of the file behind a module: an edited one is another; empty if there is none."""
     path = getattr(sys.modules.get(module), "__file__", None)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
 

@@ -10,6 +10,7 @@ from automl_xfer.data.image_set import ImageSet
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.plan import make_plan
+from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.parts import StudyData
 
@@ -89,3 +90,31 @@ def test_policies_that_reach_the_first_stage_cost_as_much_as_all(session, space,
 def test_a_backbone_of_unknown_speed_costs_nothing_yet(session, space):
     session.stage_seconds = {}
     assert seconds(session, space, **at(0.4)) == 0.0
+
+
+class Clock:
+    """A deadline of 600 seconds of which so many are gone."""
+
+    def __init__(self, elapsed):
+        self.elapsed = elapsed
+
+    def left(self, share=1.0):
+        return max(0.0, share * 600 - self.elapsed)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "folds", "expected"),
+    [
+        (100, 5, 290),  # the search's own share in any case
+        (420, 5, (0.97 * 600 - 420) / 4),  # itself, two repeats, a final fit
+        (420, 1, (0.97 * 600 - 420) / 2.5),  # nothing is repeated
+    ],
+)
+def test_a_late_trial_leaves_time_for_itself_as_winner(elapsed, folds, expected):
+    session = SimpleNamespace(
+        has_target_labels=True,
+        plan=SimpleNamespace(folds=[None] * folds),
+        deadline=Clock(elapsed),
+        search_left=lambda: max(0.0, 0.88 * 600 - elapsed),
+    )
+    assert Session.trial_left(session) == pytest.approx(expected)
