@@ -31,8 +31,8 @@ def test_wrong_wishes_are_refused(options, wrong):
 def test_the_ensemble_keeps_to_what_may_be_together():
     labels = np.arange(90) % 3
     random = np.random.default_rng(0)
-    stack = random.dirichlet(np.ones(3), (4, 90)) + 0.6 * np.eye(3)[labels]
-    stack = (stack / stack.sum(2, keepdims=True)).astype(np.float32)
+    logits = 2 * np.eye(3)[labels] + 2 * random.standard_normal((4, 90, 3))
+    stack = (np.exp(logits) / np.exp(logits).sum(2, keepdims=True)).astype(np.float32)
     free = greedy_weights(labels, stack)
     assert np.count_nonzero(free) > 2
     two = greedy_weights(labels, stack, lambda chosen: len(chosen) <= 2)
