@@ -77,8 +77,9 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
     trial.set_user_attr("strategy", strategy.describe())
 
-    def report(step: TrialStep) -> None:
-        trial.report(step.score, step.step)
+    def report(step: TrialStep) -> bool:
+        trial.report(step.score, step.step + 1)
+        return not step.whole and trial.should_prune()
 
     allowed = time_allowed(session, strategy)
     record = execute(session, strategy, record, session.plan, allowed, report)
@@ -164,10 +165,11 @@ def execute(
     record: TrialRecord,
     plan: Plan,
     timeout: float,
-    report: Callable[[TrialStep], None] = lambda step: None,
+    report: Callable[[TrialStep], bool] = lambda step: False,
 ) -> TrialRecord:
     """Train and score in a child process; the finished record, stored and announced.
 
+    `report` is given every step, and says of an early epoch whether to go on is worth it.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
     watch = _Watch(session, record, report)
@@ -227,18 +229,22 @@ def _file_name(record: TrialRecord) -> str:
 
 
 class _Watch:
-    """Answers a child after each fold: report the score, prune what is hopeless."""
+    """Answers a child after each fold or epoch: report the score, prune what is hopeless.
+
+    Folds are held against the best trial's, image by image; early epochs against what others had
+    reached by then (successive halving), and never against what they reached at their end.
+    """
 
     def __init__(
-        self, session: Session, record: TrialRecord, report: Callable[[TrialStep], None]
+        self, session: Session, record: TrialRecord, report: Callable[[TrialStep], bool]
     ) -> None:
         self.report = report
         self.scores: list[float] = []
         self.correct = CorrectImages()
         self.best: CorrectImages | None = None
         comparable = session.has_target_labels and session.plan.metric == "accuracy"
-        tried = record.role in (Role.PORTFOLIO, Role.SEARCH)
-        best = best_trial(session) if comparable and tried else None
+        self.may_be_pruned = record.role in (Role.PORTFOLIO, Role.SEARCH)
+        best = best_trial(session) if comparable and self.may_be_pruned else None
         if best:
             predictions = read_predictions(session, best)
             labels = session.prepared.data.target.labels  # type: ignore[union-attr]
@@ -248,11 +254,12 @@ class _Watch:
 
     def answer(self, step: TrialStep) -> bool:
         """Whether the child should stop."""
-        self.report(step)
+        falls_behind = self.report(step)
         self.scores.append(step.score)
+        if not step.whole:
+            return falls_behind and self.may_be_pruned
         self.correct.add(step)
-        # An early epoch is not to be held against what another trial reached at its end.
-        return step.whole and self.best is not None and is_hopeless(self.correct, self.best)
+        return self.best is not None and is_hopeless(self.correct, self.best)
 
 
 def _finished(

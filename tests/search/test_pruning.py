@@ -1,0 +1,70 @@
+"""Pruning: folds against the best trial, epochs against what others had reached by then."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import optuna
+import pytest
+
+from automl_xfer.search.objective import _Watch
+from automl_xfer.search.pruning import correct_images, is_hopeless
+from automl_xfer.search.trial import TrialStep
+from automl_xfer.study.records import Role
+
+
+def step(number, score, whole=False, n=50):
+    rows = np.arange(n)
+    return TrialStep(number, score, whole, rows, rows < score * n)
+
+
+def watch(role, report, best=None):
+    session = SimpleNamespace(has_target_labels=False, plan=SimpleNamespace(metric="accuracy"))
+    made = _Watch(session, SimpleNamespace(role=role), report)
+    made.best = best
+    return made
+
+
+def run(study, scores, role=Role.SEARCH):
+    """Whether a trial of these epochs' scores is stopped, and after how many."""
+    trial = study.ask()
+
+    def report(given):
+        trial.report(given.score, given.step + 1)
+        return not given.whole and trial.should_prune()
+
+    asked = watch(role, report)
+    for number, score in enumerate(scores):
+        if asked.answer(step(number, score, whole=number == len(scores) - 1)):
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return number + 1
+    study.tell(trial, scores[-1])
+    return None
+
+
+@pytest.fixture
+def study():
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    return optuna.create_study(direction="maximize", pruner=pruner)
+
+
+def test_a_trial_behind_the_others_at_the_same_epoch_is_stopped(study):
+    good = [[0.3 + 0.01 * k, 0.5, 0.7, 0.8, 0.9] for k in range(6)]
+    stopped = [run(study, scores) for scores in reversed(good)]
+    assert stopped[0] is None
+    assert run(study, [0.1, 0.5, 0.7, 0.8, 0.95]) == 1
+    assert run(study, [0.1, 0.5, 0.7, 0.8, 0.95], Role.BASELINE) is None
+
+
+def test_an_early_epoch_is_not_held_against_an_end(study):
+    assert run(study, [0.2, 0.4, 0.6, 0.8, 0.9]) is None
+    assert run(study, [0.3, 0.4, 0.6, 0.8, 0.9]) is None  # 0.3 is far below 0.9
+
+
+def test_a_fold_far_behind_the_best_stops_a_trial_and_a_near_one_does_not():
+    rows = np.arange(50)
+    best = correct_images(rows, rows < 45)
+    never = watch(Role.SEARCH, lambda step: False, best)
+    assert never.answer(step(0, 0.4, whole=True))
+    assert not watch(Role.SEARCH, lambda step: False, best).answer(step(0, 0.86, whole=True))
+    assert is_hopeless(correct_images(rows, rows < 20), best)
