@@ -3,7 +3,6 @@
 import json
 import traceback
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.events import TrialFinished, TrialStarted
+from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
     best_trial,
     read_predictions,
@@ -25,12 +25,11 @@ from automl_xfer.search.judging import (
 )
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
-from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher, without_teacher
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
-from automl_xfer.space.choosing import name_of
+from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
 from automl_xfer.transfer.adapting import adapts_model
@@ -38,14 +37,8 @@ from automl_xfer.transfer.adapting import adapts_model
 _TRIAL_SHARE = 0.3
 """No trial may take more than this share of the whole time."""
 
-_STRIKES = 3
-"""So many failures of one component in a row, and it is taken out of the space."""
-
-
 _PATIENCE = 10
 """So many known strategies in a row, and the sampler is pushed away from where it is."""
-
-_NOBODYS_FAULT = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
 
 
 class TrialFailedError(AutomlXferError):
@@ -172,7 +165,7 @@ def execute(
     `report` is given every step, and says of an early epoch whether to go on is worth it.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
-    watch = _Watch(session, record, report)
+    watch = Watch(session, record, report)
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
@@ -228,40 +221,6 @@ def _file_name(record: TrialRecord) -> str:
     return f"{record.id:05d}-{uuid.uuid4().hex[:8]}.npz"
 
 
-class _Watch:
-    """Answers a child after each fold or epoch: report the score, prune what is hopeless.
-
-    Folds are held against the best trial's, image by image; early epochs against what others had
-    reached by then (successive halving), and never against what they reached at their end.
-    """
-
-    def __init__(
-        self, session: Session, record: TrialRecord, report: Callable[[TrialStep], bool]
-    ) -> None:
-        self.report = report
-        self.scores: list[float] = []
-        self.correct = CorrectImages()
-        self.best: CorrectImages | None = None
-        comparable = session.has_target_labels and session.plan.metric == "accuracy"
-        self.may_be_pruned = record.role in (Role.PORTFOLIO, Role.SEARCH)
-        best = best_trial(session) if comparable and self.may_be_pruned else None
-        if best:
-            predictions = read_predictions(session, best)
-            labels = session.prepared.data.target.labels  # type: ignore[union-attr]
-            assert labels is not None
-            right = predictions.probabilities.argmax(1) == labels[predictions.rows]
-            self.best = correct_images(predictions.rows, right)
-
-    def answer(self, step: TrialStep) -> bool:
-        """Whether the child should stop."""
-        falls_behind = self.report(step)
-        self.scores.append(step.score)
-        if not step.whole:
-            return falls_behind and self.may_be_pruned
-        self.correct.add(step)
-        return self.best is not None and is_hopeless(self.correct, self.best)
-
-
 def _finished(
     session: Session, record: TrialRecord, outcome: TrialOutcome, predictions: Path
 ) -> TrialRecord:
@@ -297,43 +256,3 @@ def _announce(session: Session, record: TrialRecord) -> None:
         )
     session.tell(TrialFinished(record, best, interval))
     session.loaded.call("after_trial", record=record)
-
-
-def drop_failing_components(session: Session) -> None:
-    """Take out a component whose last three trials all failed by no fault of time or user.
-
-    Where several components share the failures, the one with the fewest successes goes; the
-    others show by their next trials whether they were to blame.
-    """
-    streaks: Counter[tuple[str, str]] = Counter()
-    successes: Counter[tuple[str, str]] = Counter()
-    for record in session.trials():
-        if record.state is TrialState.RUNNING or record.failure_kind in _NOBODYS_FAULT:
-            continue
-        failed = record.state is TrialState.FAILED
-        for key in component_keys(session.history.strategy(record, session.catalog.classes)):
-            streaks[key] = streaks[key] + 1 if failed else 0
-            successes[key] += not failed
-    suspects = [key for key, strikes in streaks.items() if strikes >= _STRIKES]
-    suspects = [key for key in suspects if key not in session.removed]
-    if suspects:
-        _take_out(session, *min(suspects, key=lambda key: successes[key]))
-
-
-def component_keys(strategy: Strategy) -> list[tuple[str, str]]:
-    """(axis, name) of every component, a backbone by its label."""
-    return [(axis, name_of(component)) for axis, component in strategy.components().items()]
-
-
-def _take_out(session: Session, axis: str, name: str) -> None:
-    """Draws that hold the component are thrown away from now on.
-
-    The space itself stays: another choice list would orphan what the sampler has learnt and what
-    is still queued.
-    """
-    try:
-        replace(session.space, removed=frozenset({*session.removed, (axis, name)}))
-    except AutomlXferError:
-        return  # nothing else is left on this axis: go on with it
-    session.removed.add((axis, name))
-    session.note(f"{axis} {name} failed {_STRIKES} times in a row and was taken out", warning=True)

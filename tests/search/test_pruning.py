@@ -6,9 +6,9 @@ import numpy as np
 import optuna
 import pytest
 
-from automl_xfer.search.objective import _Watch
 from automl_xfer.search.pruning import correct_images, is_hopeless
 from automl_xfer.search.trial import TrialStep
+from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import Role
 
 
@@ -19,7 +19,7 @@ def step(number, score, whole=False, n=50):
 
 def watch(role, report, best=None):
     session = SimpleNamespace(has_target_labels=False, plan=SimpleNamespace(metric="accuracy"))
-    made = _Watch(session, SimpleNamespace(role=role), report)
+    made = Watch(session, SimpleNamespace(role=role), report)
     made.best = best
     return made
 
