@@ -25,9 +25,9 @@ from tasks import run_task
 
 from automl_xfer.search import objective as searching
 from automl_xfer.search.finalists import seconds_to_end
+from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import enqueue_start
-from automl_xfer.search.run import open_session
 from automl_xfer.search.trial import TrialOutcome
 from automl_xfer.study.address import normalise_url
 from automl_xfer.study.store import StudyStore

@@ -1,0 +1,229 @@
+"""Opening a session: options checked, data read, the study created or found."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+
+import automl_xfer
+from automl_xfer.components import BackboneRequest
+from automl_xfer.errors import ConfigError, LeftOutWarning, StudyError
+from automl_xfer.evaluation.metrics import METRICS
+from automl_xfer.plugin.catalog import Catalog, check_same
+from automl_xfer.plugin.source import PluginSource
+from automl_xfer.search.child import StopRequested
+from automl_xfer.search.deadline import Deadline
+from automl_xfer.search.events import Listener, Note, Progress, guarded
+from automl_xfer.search.options import SearchOptions
+from automl_xfer.search.plan import make_plan
+from automl_xfer.search.prepare import PreparedData, prepare
+from automl_xfer.search.sampling import within_reach
+from automl_xfer.search.session import Session
+from automl_xfer.space.compose import Space
+from automl_xfer.space.facts import data_facts
+from automl_xfer.study.address import masked, normalise_url
+from automl_xfer.study.records import StudyRecord
+from automl_xfer.study.storage import open_optuna_storage
+from automl_xfer.study.store import StudyStore
+from automl_xfer.transfer.device import resolve_device
+
+logger = logging.getLogger(__name__)
+
+_CPU_IMAGE_SIZE, _GPU_IMAGE_SIZE = 160, 224
+
+
+def open_session(
+    options: SearchOptions, listener: Listener, should_stop: Callable[[], bool]
+) -> Session:
+    """Check the options, read the data, and create the study or go on with it."""
+    deadline, listener = Deadline(options.time_limit), guarded(listener)
+    if options.metric not in METRICS:
+        raise ConfigError(f"--metric must be one of {', '.join(METRICS)}, not {options.metric!r}")
+    device = resolve_device(options.device)
+    plugins = PluginSource(
+        Path(options.plugins_dir) if options.plugins_dir else None, options.disabled_plugins
+    )
+    loaded, catalog = plugins.load()
+    for problem in loaded.problems:
+        listener(Note(problem.message, warning=True))
+    cache = Path(options.studies_dir) / ".cache"
+    size = options.image_size or (_CPU_IMAGE_SIZE if device == "cpu" else _GPU_IMAGE_SIZE)
+    url = normalise_url(options.storage, Path(options.studies_dir))
+    store = StudyStore(url)
+
+    def progress(done: int, total: int) -> None:
+        if should_stop():
+            raise StopRequested("stopped while the images were read: the same command starts again")
+        listener(Progress(done, total))
+
+    prepared = prepare(options, cache, size, progress)
+    with _warnings_told(listener):
+        space = _space(options, catalog, prepared, device)
+    limit = _begun_with(options, store)
+    prepared = replace(prepared, data=within_reach(prepared.data, limit, device, cache))
+    optuna_study = _open_study(options, store, url, catalog, prepared)
+    session = Session(
+        options=options,
+        plugins=plugins,
+        loaded=loaded,
+        catalog=catalog,
+        store=store,
+        optuna_study=optuna_study,
+        prepared=prepared,
+        plan=make_plan(prepared.data, options.metric, options.seed, prepared.validation_rows),
+        space=space,
+        device=device,
+        cache_directory=cache,
+        deadline=deadline,
+        listener=listener,
+        should_stop=should_stop,
+    )
+    _say_what_was_found(session)
+    return session
+
+
+@contextmanager
+def _warnings_told(listener: Listener) -> Iterator[None]:
+    """Tell what a component warns that it leaves out, once each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LeftOutWarning)
+        try:
+            yield
+        finally:
+            messages = {str(each.message): each for each in caught}
+            for text, each in messages.items():
+                if issubclass(each.category, LeftOutWarning):
+                    listener(Note(text, warning=True))
+                else:
+                    logger.warning("%s: %s", each.category.__name__, text)
+
+
+def _space(options: SearchOptions, catalog: Catalog, prepared: PreparedData, device: str) -> Space:
+    weights = Path(options.weights_dir) if options.weights_dir else None
+    if weights is not None and not weights.is_dir():
+        raise ConfigError(
+            f"--weights-dir {weights} is not a folder; give the folder that holds one folder per "
+            "model in timm's local layout (config.json and model.safetensors)"
+        )
+    request = BackboneRequest(
+        patterns=options.backbone,
+        weights_dir=weights,
+        accelerator=device != "cpu",
+        has_source=prepared.data.source is not None,
+    )
+    backbones = catalog.backbones(request)
+    facts = data_facts(prepared.manifest)
+    return Space(catalog.classes, backbones, facts, options.choices)
+
+
+def _begun_with(options: SearchOptions, store: StudyStore) -> float:
+    """The time limit that decides how many images are read: that of the study's first run."""
+    if not store.study_exists(options.study_name):
+        return options.time_limit
+    begun = store.get_study(options.study_name).options
+    return float(begun.get("time_limit", options.time_limit))
+
+
+def _open_study(
+    options: SearchOptions,
+    store: StudyStore,
+    url: str,
+    catalog: Catalog,
+    prepared: PreparedData,
+) -> optuna.Study:
+    """Optuna's study and ours, created together or found together."""
+    name = options.study_name
+    if not store.study_exists(name):
+        with suppress(StudyError):  # another process may have been faster
+            store.create_study(_new_record(options, catalog, prepared))
+    _check_same_study(options, store.get_study(name), catalog, prepared)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # records say what failed
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna.create_study(
+        storage=open_optuna_storage(url),
+        study_name=name,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=options.seed + len(store.trials(name))),
+        # Asked after epochs only, which are reported where there is a single fold.
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+        load_if_exists=True,
+    )
+
+
+def _new_record(options: SearchOptions, catalog: Catalog, prepared: PreparedData) -> StudyRecord:
+    return StudyRecord(
+        name=options.study_name,
+        created=datetime.now(UTC),
+        seed=options.seed,
+        metric=options.metric,
+        options=options.to_dict() | _without_password(options),
+        facts=prepared.facts(),
+        manifest_hash=prepared.manifest.hash,
+        catalog=catalog.to_dict(),
+        health=prepared.health.to_dict(),
+        version=automl_xfer.__version__,
+    )
+
+
+def _without_password(options: SearchOptions) -> dict[str, object]:
+    is_url = options.storage is not None and "://" in options.storage
+    return {"storage": masked(options.storage)} if options.storage and is_url else {}
+
+
+def _check_same_study(
+    options: SearchOptions, stored: StudyRecord, catalog: Catalog, prepared: PreparedData
+) -> None:
+    """A study goes on only with the data, metric, image size, seed and catalog it began with."""
+    check_same(stored.catalog, catalog)
+    now = {
+        "data": prepared.manifest.hash,
+        "metric": options.metric,
+        "seed": options.seed,
+        "image size": prepared.data.image_size,
+        "share of the images": prepared.n_read(),
+    }
+    then = {
+        "data": stored.manifest_hash,
+        "metric": stored.metric,
+        "seed": stored.seed,
+        "image size": stored.facts.get("image_size"),
+        "share of the images": stored.facts.get("n_read"),
+    }
+    changed = [key for key, value in now.items() if then[key] != value]
+    if changed:
+        raise StudyError(
+            f"study {stored.name!r} was begun with another {' and '.join(changed)}; "
+            "give a new name with --study, or delete it with `automl-xfer studies delete`"
+        )
+
+
+def _say_what_was_found(session: Session) -> None:
+    facts = session.prepared.facts()
+    for finding in session.prepared.health.findings:
+        if finding.severity != "info":
+            session.tell(Note(finding.message, warning=True))
+    _say_what_is_read(session)
+    session.phase(
+        "data",
+        f"{facts['n_train']} labelled, {facts['n_unlabelled']} unlabelled target"
+        f" images, {sum(facts['sources'].values())} source images, "  # type: ignore[attr-defined]
+        f"{len(session.prepared.data.classes)} classes, {session.device}",
+    )
+
+
+def _say_what_is_read(session: Session) -> None:
+    """Tell where the time limit does not suffice for all images."""
+    data, manifest = session.prepared.data, session.prepared.manifest
+    pairs = (("source", data.source), ("unlabelled", data.unlabelled))
+    for split, images in pairs:
+        there = len(manifest.select(split))  # type: ignore[arg-type]
+        if images is not None and len(images) < there:
+            session.note(
+                f"To fit the time, {len(images):,} of the {there:,} {split} images are used; a new "
+                "study with a longer --time-limit uses more."
+            )
