@@ -57,6 +57,7 @@ class FinalFitRequest:
     plugins: PluginSource
     directory: Path
     measure_sources: bool = False
+    micro_batches: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,12 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
     """Train on every labelled row and save the weights."""
     classes = request.plugins.load()[1].classes
     strategy = Strategy.from_dict(request.strategy, classes)
-    context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
+    context = FitContext(
+        request.device,
+        request.seed,
+        FeatureCache(request.cache_directory),
+        micro_batches=request.micro_batches,
+    )
     names, all_parts = request.data.source_names, training_parts(request.data)
     parts, uses = use_sources(strategy, all_parts, names, context)
     teacher = teacher_of(strategy, all_parts, names, context, classes)
@@ -120,6 +126,7 @@ def fit_members(
             plugins=session.plugins,
             directory=building / f"member-{len(fitted)}",
             measure_sources=measure_sources and not fitted,
+            micro_batches=session.micro_batches,
         )
         timeout = max(left, _LEAST_SHARE * session.deadline.seconds)
         try:

@@ -178,6 +178,7 @@ def execute(
             answer=watch.answer,
             should_stop=session.should_stop,
         )
+        session.remember_micro_batches(outcome.micro_batches)
         record = _finished(session, record, outcome, request.predictions_path)
     except ChildFailure as failure:
         record = replace(
@@ -213,6 +214,7 @@ def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Pl
         cache_directory=session.cache_directory,
         predictions_path=(session.directory / "trials" / _file_name(record)).resolve(),
         plugins=session.plugins,
+        micro_batches=session.micro_batches,
     )
 
 

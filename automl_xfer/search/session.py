@@ -30,6 +30,8 @@ from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
 
+_MICRO_BATCHES = "micro_batches"
+
 
 @dataclass
 class Session:
@@ -136,6 +138,21 @@ class Session:
     def trials(self) -> list[TrialRecord]:
         """All trials of the study as they are now, by id."""
         return self.history.all()
+
+    @property
+    def micro_batches(self) -> int:
+        """Into how many parts training steps are cut, as the memory asked for in this study."""
+        return int(self.store.get_study(self.name).facts.get(_MICRO_BATCHES, 1))  # type: ignore[call-overload]
+
+    def remember_micro_batches(self, needed: int) -> None:
+        """Later trials of this study, in this process or another, need not find it out again."""
+        facts = self.store.get_study(self.name).facts
+        if needed > 1 and needed > facts.get(_MICRO_BATCHES, 1):
+            self.store.update_study(self.name, facts={**facts, _MICRO_BATCHES: needed})
+            self.note(
+                f"The memory of {self.device} did not suffice: training steps add up {needed} "
+                "parts of a batch from now on."
+            )
 
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,6 +41,7 @@ class TrialRequest:
     cache_directory: Path
     predictions_path: Path
     plugins: PluginSource
+    micro_batches: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class TrialOutcome:
     timings: dict[str, float]
     peak_memory_mb: float
     pruned: bool
+    micro_batches: int = 1  # that training steps had to be cut into
 
 
 def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
@@ -72,7 +74,12 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     forget_peak_memory()
     classes = request.plugins.load()[1].classes
     strategy = Strategy.from_dict(request.strategy, classes)
-    context = FitContext(request.device, request.seed, FeatureCache(request.cache_directory))
+    context = FitContext(
+        request.device,
+        request.seed,
+        FeatureCache(request.cache_directory),
+        micro_batches=request.micro_batches,
+    )
     run = _Run(request, strategy, classes, context, channel)
     with suppress(_PrunedError):
         for parts, held_out in fold_parts(request.data, request.plan):
@@ -82,7 +89,15 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     timings = {**run.timings, "load": loaded, "total": perf_counter() - started}
     metrics = run.save()
     value = metrics.get(request.plan.metric)
-    return TrialOutcome(tuple(run.scores), value, metrics, timings, peak_memory_mb(), run.pruned)
+    return TrialOutcome(
+        tuple(run.scores),
+        value,
+        metrics,
+        timings,
+        peak_memory_mb(),
+        run.pruned,
+        run.context.micro_batches,
+    )
 
 
 class _PrunedError(Exception):
@@ -117,6 +132,7 @@ class _Run:
         teacher = teacher_of(self.strategy, parts, names, self.context, self.classes)
         callback = self._epoch_callback(held_out)
         fitted = fit(self.strategy, narrowed, self.context, callback, teacher)
+        self.context = replace(self.context, micro_batches=fitted.micro_batches)
         self.timings["fit"] += perf_counter() - started
         started = perf_counter()
         without_labels = self.request.data.target is None

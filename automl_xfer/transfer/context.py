@@ -13,9 +13,11 @@ class FitContext:
     """Device, seed and what is shared between fits.
 
     `stage_dtype` is how activations of frozen stages are kept; None: they are computed each time.
+    A training step adds up the gradients of so many `micro_batches`, where memory asks for it.
     """
 
     device: str
     seed: int
     cache: FeatureCache
     stage_dtype: DTypeLike | None = np.float16
+    micro_batches: int = 1

@@ -1,7 +1,7 @@
 """fit: train one strategy on given parts; the same code for a trial's fold and the final model."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -37,6 +37,7 @@ class FittedStrategy:
     closed_form: ClosedForm | None = None  # set while the features are cached ones
     source_model: TransferModel | None = None
     prefix: FrozenPrefix | None = None  # stages of `model` that other fits share
+    micro_batches: int = 1  # that a training step was cut into, to fit the memory
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
@@ -94,23 +95,54 @@ def fit(
     the loss stops being finite.
     """
     started = perf_counter()
-    start = starting_backbone(strategy.backbone, parts, context, shared=strategy.frozen)
-    backbone = read_stages(strategy, start)
-    torch.manual_seed(context.seed)
     if strategy.frozen:
+        backbone = _start(strategy, parts, context)
         closed = fit_closed_form(strategy, parts, backbone, context)
         model = TransferModel(closed.target.backbone, closed.target_head, closed.target.feature_map)
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
-        model = _train_and_finish(strategy, parts, context, backbone, on_epoch, teacher)
+        model, micro_batches = _train_within_memory(strategy, parts, context, on_epoch, teacher)
         prefix = _shared_prefix(strategy, parts, context, model)
-        fitted = FittedStrategy(model, context.device, prefix=prefix)
+        fitted = FittedStrategy(model, context.device, prefix=prefix, micro_batches=micro_batches)
     if adapts_model(strategy.alignment):
         fitted.source_model = fitted.model
         fitted.model = copy.deepcopy(fitted.model)
         adapt_model(strategy.alignment, fitted.model, parts.unlabelled, context)
     fitted.seconds = perf_counter() - started
     return fitted
+
+
+def _start(strategy: Strategy, parts: TrainingParts, context: FitContext) -> StagedModel:
+    """The backbone as the head reads it, and the random numbers that every fit begins with."""
+    start = starting_backbone(strategy.backbone, parts, context, shared=strategy.frozen)
+    torch.manual_seed(context.seed)
+    return read_stages(strategy, start)
+
+
+def _train_within_memory(
+    strategy: Strategy,
+    parts: TrainingParts,
+    context: FitContext,
+    on_epoch: EpochCallback | None,
+    teacher: Teacher | None,
+) -> tuple[TransferModel, int]:
+    """The trained model, and the micro-batches that each step was cut into for the memory.
+
+    A device that runs out of memory gets half as many images at once, from the start again.
+    """
+    while True:
+        backbone = _start(strategy, parts, context)
+        try:
+            model = _train_and_finish(strategy, parts, context, backbone, on_epoch, teacher)
+            return model, context.micro_batches
+        except torch.OutOfMemoryError:
+            more = 2 * context.micro_batches
+            if 2 * more > strategy.optimization.batch_size:
+                raise
+        del backbone
+        context = replace(context, micro_batches=more)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 def _train_and_finish(

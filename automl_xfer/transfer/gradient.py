@@ -25,7 +25,7 @@ from automl_xfer.transfer.head_fit import (
     sample_weights,
     weighs_samples,
 )
-from automl_xfer.transfer.loader import BatchLoader
+from automl_xfer.transfer.loader import BatchLoader, split_batch
 from automl_xfer.transfer.model import (
     TransferModel,
     apply_freezing,
@@ -203,6 +203,7 @@ def _prepare(
         alignment_loss=loss.to(context.device) if loss is not None else None,
         class_weights={name: value.to(context.device) for name, value in weights.items()},
         num_classes=parts.num_classes,
+        micro_batches=context.micro_batches,
     )
 
 
@@ -249,12 +250,13 @@ def _run_epoch(
         progress = (epoch + step / loader.steps) / optimization.epochs
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * optimization.schedule(progress)
-        with autocast(training.device, training=True):
-            loss = training_loss(training, labelled, target, progress, first)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for part, seen, share in split_batch(labelled, target, training.micro_batches):
+            with autocast(training.device, training=True):
+                loss = share * training_loss(training, part, seen, progress, first)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
         optimizer.step()
-        total += loss.detach()
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
     if not torch.isfinite(total):

@@ -25,6 +25,10 @@ class Images:
     values: Tensor
     start: int = 0
 
+    def split(self, n: int) -> list["Images"]:
+        """Nearly equal parts in their order."""
+        return [Images(values, self.start) for values in self.values.tensor_split(n)]
+
 
 class Reader(Protocol):
     """How the images of a part are read in an epoch (0-based)."""
@@ -63,6 +67,30 @@ class LabelledBatch:
     images: Images
     labels: Tensor  # (N,) int64
     rows: Tensor  # (N,) int64
+
+    def split(self, n: int) -> list["LabelledBatch"]:
+        """Nearly equal parts in their order."""
+        parts = (self.images.split(n), self.labels.tensor_split(n), self.rows.tensor_split(n))
+        return [LabelledBatch(*each) for each in zip(*parts, strict=True)]
+
+
+def split_batch(
+    labelled: dict[str, LabelledBatch], target: Images | None, n: int
+) -> list[tuple[dict[str, LabelledBatch], Images | None, float]]:
+    """Up to n parts of a step with their share of it; two images of each domain at least."""
+    sizes = [len(batch.labels) for batch in labelled.values()]
+    sizes += [len(target.values)] if target is not None else []
+    n = max(1, min(n, min(sizes) // 2))
+    if n == 1:
+        return [(labelled, target, 1.0)]
+    parts = {name: batch.split(n) for name, batch in labelled.items()}
+    targets = [None] * n if target is None else target.split(n)
+    lead = next(iter(parts.values()))
+    total = sum(len(each.labels) for each in lead)
+    return [
+        ({name: each[k] for name, each in parts.items()}, targets[k], len(lead[k].labels) / total)
+        for k in range(n)
+    ]
 
 
 @dataclass

@@ -25,6 +25,7 @@ class Training:
     alignment_loss: nn.Module | None
     class_weights: dict[str, Tensor]  # domain -> (K,)
     num_classes: int
+    micro_batches: int = 1
     teachers: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N, K) probabilities
 
 
