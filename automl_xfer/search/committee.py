@@ -29,13 +29,20 @@ def one_of_each_kind(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def committee(
-    ranking: Sequence[TrialRecord], reference: TrialRecord, predictions: Predictions
+    ranking: Sequence[TrialRecord],
+    reference: TrialRecord,
+    predictions: Predictions,
+    leaves_out: Callable[[TrialRecord], bool] = lambda trial: False,
 ) -> list[TrialRecord]:
     """Up to five members out of the trials behind open gates, best rank first.
 
     Those ahead of source-only, `reference`. Where they and source-only nearly agree, the domains
     lie near each other: adaptation can do little more than harm there, so source-only votes too,
     and the others of the ranking with it. Source-only alone where nothing ranks ahead of it.
+
+    `leaves_out` tells whether a trial learnt nothing from one of the sources. Where most of those
+    ahead do so, the voices of the near are those that do too, and that of source-only is the
+    plain strategy's on the other sources: what was left out must not come back by its vote.
     """
     places = [trial.id for trial in ranking]
     place = places.index(reference.id) if reference.id in places else len(places)
@@ -46,8 +53,12 @@ def committee(
     agreement = np.mean(theirs == predictions(reference).argmax(1))
     if agreement < SMALL_GAP:
         return ahead
-    others = [each for each in one_of_each_kind(ranking) if _kind(each) != _kind(reference)]
-    return [*others[: N_MEMBERS - 1], reference]
+    voices, plain = list(ranking), [reference]
+    if 2 * sum(map(leaves_out, ahead)) > len(ahead):
+        voices = [trial for trial in ranking if leaves_out(trial)]
+        plain = [trial for trial in voices if _kind(trial) == _kind(reference)][:1]
+    others = [each for each in one_of_each_kind(voices) if _kind(each) != _kind(reference)]
+    return [*others[: N_MEMBERS - len(plain)], *plain]
 
 
 def _kind(trial: TrialRecord) -> tuple[str, ...]:

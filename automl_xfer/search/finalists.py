@@ -79,8 +79,14 @@ def finalists_of_search(session: Session) -> list[Finalist]:
             behind_open_gates(session, complete),
             reference,
             lambda trial: candidate(session, trial).target,
+            lambda trial: _leaves_out_a_source(session, trial),
         )
     return [Finalist(trial) for trial in chosen]
+
+
+def _leaves_out_a_source(session: Session, trial: TrialRecord) -> bool:
+    learnt_from = read_predictions(session, trial).learnt_from
+    return learnt_from is not None and not learnt_from.all()
 
 
 def run_finalists(session: Session) -> list[Finalist]:

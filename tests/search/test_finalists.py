@@ -40,13 +40,17 @@ CORAL = trial(3, "logistic-regression", "coral")
 ADABN = trial(4, "logistic-regression", "adabn")
 
 
-def chosen_from(ranking, unlike=()):
-    """Ids of the committee; trials in `unlike` predict another class than all others."""
+def chosen_from(ranking, unlike=(), narrow=()):
+    """Ids of the committee; trials in `unlike` predict another class than all others.
+
+    Those in `narrow` leave out a source.
+    """
 
     def predictions(trial):
         return np.eye(2, dtype=np.float32)[np.full(8, int(trial in unlike))]
 
-    return [each.id for each in committee(ranking, SOURCE_ONLY, predictions)]
+    chosen = committee(ranking, SOURCE_ONLY, predictions, lambda trial: trial in narrow)
+    return [each.id for each in chosen]
 
 
 def test_where_the_domains_are_far_only_what_is_ahead_of_source_only_votes():
@@ -58,6 +62,15 @@ def test_where_the_domains_are_far_only_what_is_ahead_of_source_only_votes():
 def test_where_the_domains_are_near_source_only_and_the_others_vote_too():
     assert chosen_from([ADABN, SOURCE_ONLY, CORAL]) == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
     assert chosen_from([SAME_KIND, SOURCE_ONLY, CORAL]) == [CORAL.id, SOURCE_ONLY.id]
+
+
+def test_a_source_that_most_leave_out_does_not_come_back_by_the_vote_of_source_only():
+    narrow = (ADABN, SAME_KIND)
+    found = chosen_from([ADABN, SOURCE_ONLY, CORAL, SAME_KIND], narrow=narrow)
+    assert found == [ADABN.id, SAME_KIND.id]
+    assert chosen_from([ADABN, SOURCE_ONLY, CORAL], narrow=(ADABN,)) == [ADABN.id]
+    wide = chosen_from([ADABN, CORAL, SOURCE_ONLY], narrow=(ADABN,))
+    assert wide == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
 
 
 def test_source_only_wins_alone_where_nothing_ranks_ahead_of_it():

@@ -32,10 +32,20 @@ def test_without_labels_to_hold_against_consistency_alone_decides():
     assert TrustedSources().weights(known, 10) == [1.0, 0.0, 1.0]
 
 
-def test_where_no_source_agrees_with_another_neither_is_blamed():
+def test_where_no_source_agrees_with_another_consistency_tells_the_noise():
     """Two sources, one of noise: each is at chance on the other."""
     pair = [replace(GOOD, agreement=0.11), replace(NOISE, agreement=0.13)]
-    assert TrustedSources().weights(pair, 10) == [1.0, 0.0]  # by its consistency
+    assert TrustedSources().weights(pair, 10) == [1.0, 0.0]
+
+
+def test_where_labels_contradict_each_other_the_farther_source_is_left_out():
+    """Two sound sources of different subjects: only one can mean what the target's labels do."""
+    near, other = replace(GOOD, agreement=0.11), replace(OTHER, agreement=0.14)
+    assert TrustedSources().weights([near, other], 10) == [1.0, 0.0]
+    assert TrustedSources(farthest=5.0).weights([near, other], 10) == [1.0, 1.0]
+    assert TrustedSources().weights([near, replace(other, distance=0.12)], 10) == [1.0, 1.0]
+    alike = [replace(near, agreement=0.6), replace(other, agreement=0.5)]
+    assert TrustedSources().weights(alike, 10) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("least", [0.1, 0.9])
