@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from automl_xfer.cli.study_options import studies_dir_option
 from automl_xfer.errors import ConfigError
 from automl_xfer.transfer.cache_folder import CacheEntry, CacheFolder
 
@@ -17,14 +18,6 @@ _SHOWN = {
     "stages": "Activations of frozen stages",
 }
 
-_studies_dir = click.option(
-    "--studies-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("studies"),
-    show_default=True,
-    help="Folder of the studies' files; the cache is in it.",
-)
-
 
 @click.group("cache")
 def cache_group() -> None:
@@ -32,7 +25,7 @@ def cache_group() -> None:
 
 
 @cache_group.command("show")
-@_studies_dir
+@studies_dir_option
 def show_command(studies_dir: Path) -> None:
     """Show what the cache holds."""
     folder = _folder(studies_dir)
@@ -52,7 +45,7 @@ def show_command(studies_dir: Path) -> None:
 
 
 @cache_group.command("clear")
-@_studies_dir
+@studies_dir_option
 @click.option("--images", is_flag=True, help="Decoded images too; no search may be running.")
 def clear_command(studies_dir: Path, images: bool) -> None:
     """Delete features and activations; the next search computes them again."""

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+studies_dir_option = click.option(
+    "--studies-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("studies"),
+    show_default=True,
+    help="Folder of the studies' files.",
+)
+
 
 def storage_options(command: Command) -> Command:
     """Add --storage and --studies-dir."""
@@ -25,14 +33,7 @@ def storage_options(command: Command) -> Command:
         help="Study database: an SQLite file or postgresql://USER:PASSWORD@HOST/DATABASE."
         "  [default: studies.db in --studies-dir]",
     )
-    studies_dir = click.option(
-        "--studies-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("studies"),
-        show_default=True,
-        help="Folder of the studies' files.",
-    )
-    return storage(studies_dir(command))
+    return storage(studies_dir_option(command))
 
 
 def existing_url(storage: str | None, studies_dir: Path) -> str:
