@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--time-limit", default="2m")
     parser.add_argument("--seed", default="0")
-    parser.add_argument("--only", default="", help="names that hold this text, of pairs")
+    parser.add_argument("--only", default="", help="pairs, harmful: names that hold this text")
     parser.add_argument("--keep", type=Path, help="folder for the studies (default: temporary)")
     arguments = parser.parse_args()
     if not (arguments.shared / "data").is_dir():
@@ -237,6 +237,8 @@ def harmful(arguments: argparse.Namespace) -> None:
     other = [{**row, "label": subjects[row["label"]]} for row in photos]
     rows = []
     for name, bad in (("none", []), ("labels shuffled", shuffled), ("another subject", other)):
+        if arguments.only not in name:
+            continue
         study = f"webcam-beside-{name.replace(' ', '-')}"
         table = [*good, *as_source(bad), *hidden(target)]
         result, trials, folder = search(arguments, study, table)
