@@ -1,6 +1,5 @@
 """The end of a study: finalists, winner, final fit, test, result and report."""
 
-import math
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -164,7 +163,7 @@ def _result(session: Session, winner: Winner) -> StudyResult:
 def _latency(session: Session, winner: Winner, needed: float | None) -> str:
     n = len(winner.members)
     told = "The winner is one model" if n == 1 else f"The winner is an ensemble of {n} models"
-    if needed is None or not math.isfinite(needed):
+    if needed is None:
         return f"{told}."
     return f"{told}; one image takes it about {needed:.0f} ms on this machine ({session.device})."
 

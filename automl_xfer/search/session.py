@@ -139,15 +139,16 @@ class Session:
         """All trials of the study as they are now, by id."""
         return self.history.all()
 
-    @property
+    @cached_property
     def micro_batches(self) -> int:
         """Into how many parts training steps are cut, as the memory asked for in this study."""
         return int(self.store.get_study(self.name).facts.get(_MICRO_BATCHES, 1))  # type: ignore[call-overload]
 
     def remember_micro_batches(self, needed: int) -> None:
-        """Later trials of this study, in this process or another, need not find it out again."""
-        facts = self.store.get_study(self.name).facts
-        if needed > 1 and needed > facts.get(_MICRO_BATCHES, 1):
+        """Later trials and runs of this study need not find it out again."""
+        if needed > self.micro_batches:
+            self.micro_batches = needed
+            facts = self.store.get_study(self.name).facts
             self.store.update_study(self.name, facts={**facts, _MICRO_BATCHES: needed})
             self.note(
                 f"The memory of {self.device} did not suffice: training steps add up {needed} "

@@ -1,5 +1,6 @@
 """Winner: the single best finalist or an ensemble of them, and what it beat."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
         interval = list(bootstrap_interval(session.plan.metric, labels, probabilities))
     else:
         value, interval = winner.members[0][0].score, []
+    needed = latency_ms(session, [each for each, _ in winner.members])
     return WinnerResult(
         kind=kind,
         trials=trials,
@@ -158,7 +160,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
         score=value,
         interval=interval,
         seed_scores=seeds,
-        latency_ms=latency_ms(session, [each for each, _ in winner.members]),
+        latency_ms=needed if needed is not None and math.isfinite(needed) else None,
     )
 
 

@@ -70,7 +70,7 @@ class CacheFolder:
 
     def write(self, path: Path, save: Callable[[Path], None]) -> None:
         """`save` beside `path`, then rename, so that a reader sees all of the file or none."""
-        self._make_room()
+        self.directory.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{KINDS[0]}-", suffix=".part")
         os.close(handle)
         temporary = Path(name)

@@ -191,6 +191,8 @@ def print_pairs(results: list[dict]) -> None:
             f"\n{family}: {len(mine)} pairs, mean gain {np.mean(gains):+.1f}, least gain "
             f"{min(gains):+.1f}, mean regret {np.mean(regrets):.1f}"
         )
+    regrets = [r["oracle"] - r["chosen"] for r in results]
+    print(f"\nall: {len(results)} pairs, mean regret {np.mean(regrets):.1f}")
 
 
 def sources(arguments: argparse.Namespace) -> None:

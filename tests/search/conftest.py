@@ -22,6 +22,13 @@ def draw(folder, label, n, seed, colour=(0, 0, 0)):
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03}.png")
 
 
+def class_folders(root, n, seed, colour=(0, 0, 0)):
+    """Draw a folder of n images for each class."""
+    for label in CLASSES:
+        draw(root / label, label, n, seed, colour)
+    return root
+
+
 @pytest.fixture(scope="session")
 def weights_dir(tmp_path_factory):
     """One untrained small ResNet in timm's local layout, standing in for a pretrained model."""
@@ -43,28 +50,19 @@ def weights_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def labelled(tmp_path_factory):
     """Class folders, ten images each."""
-    root = tmp_path_factory.mktemp("target")
-    for label in CLASSES:
-        draw(root / label, label, 10, 0)
-    return root
+    return class_folders(tmp_path_factory.mktemp("target"), 10, 0)
 
 
 @pytest.fixture(scope="session")
 def similar(tmp_path_factory):
     """Other images of the same domain as `labelled`."""
-    root = tmp_path_factory.mktemp("similar")
-    for label in CLASSES:
-        draw(root / label, label, 9, 5)
-    return root
+    return class_folders(tmp_path_factory.mktemp("similar"), 9, 5)
 
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
     """Another domain: the same shapes on a red ground."""
-    root = tmp_path_factory.mktemp("source")
-    for label in CLASSES:
-        draw(root / label, label, 15, 1, (70, 0, 0))
-    return root
+    return class_folders(tmp_path_factory.mktemp("source"), 15, 1, (70, 0, 0))
 
 
 @pytest.fixture(scope="session")
