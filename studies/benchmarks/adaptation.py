@@ -7,6 +7,7 @@ PART is one of
   sources    art-and-cartoon-3shot with its source and without
   harmful    a planted harmful source: labels shuffled; another subject
   shift      one class at 5 times the others' share, with and without correction
+  shifted    the whole search on such targets, as in `pairs`
 (The three fixed tasks: tasks.py; the table of components: components.py.)
 
 In `pairs` every target image is unlabelled. Source-only, chosen and oracle are read from the same
@@ -40,19 +41,17 @@ PACS = ("photo", "art_painting", "cartoon")
 def main() -> None:
     """Run one part and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("pairs", "sources", "harmful", "shift"))
+    parser.add_argument("part", choices=tuple(PARTS))
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--time-limit", default="2m")
     parser.add_argument("--seed", default="0")
-    parser.add_argument("--only", default="", help="pairs, harmful: names that hold this text")
+    parser.add_argument("--only", default="", help="names that hold this text")
     parser.add_argument("--keep", type=Path, help="folder for the studies (default: temporary)")
     arguments = parser.parse_args()
     if not (arguments.shared / "data").is_dir():
         sys.exit(f"no folder {arguments.shared / 'data'}: give --shared")
     arguments.keep = arguments.keep or Path(tempfile.mkdtemp())
-    {"pairs": pairs, "sources": sources, "harmful": harmful, "shift": shift}[arguments.part](
-        arguments
-    )
+    PARTS[arguments.part](arguments)
 
 
 def images(arguments: argparse.Namespace, family: str, domain: str) -> list[dict[str, str]]:
@@ -120,16 +119,16 @@ def pairs(arguments: argparse.Namespace) -> None:
             for target in domains:
                 name = f"{source}-to-{target}"
                 if source != target and arguments.only in name:
-                    results.append(pair(arguments, family, source, target))
-                    print(json.dumps(results[-1]), flush=True)
+                    known = images(arguments, family, target)
+                    results.append(pair(arguments, name, family, source, known))
     print_pairs(results)
 
 
-def pair(arguments: argparse.Namespace, family: str, source: str, target: str) -> dict:
-    """One pair: accuracies in per cent on the unlabelled target images."""
-    known = images(arguments, family, target)
+def pair(
+    arguments: argparse.Namespace, name: str, family: str, source: str, known: list[dict[str, str]]
+) -> dict:
+    """One pair: accuracies in per cent on the target images `known`, unlabelled to the search."""
     rows = [*as_source(images(arguments, family, source)), *hidden(known)]
-    name = f"{source}-to-{target}"
     result, trials, folder = search(arguments, name, rows)
     stored = {
         trial.id: np.load(folder / trial.predictions_path)["unlabelled"]
@@ -142,7 +141,7 @@ def pair(arguments: argparse.Namespace, family: str, source: str, target: str) -
     chosen = np.mean([stored[number] for number in result["winner"]["trials"]], axis=0)
     best = max(scores, key=lambda number: scores[number])
     reference = next(scores[t.id] for t in trials if t.baseline == "source-only")
-    return {
+    found = {
         "pair": name,
         "family": family,
         "images": len(truth),
@@ -154,6 +153,8 @@ def pair(arguments: argparse.Namespace, family: str, source: str, target: str) -
         "winner": result["winner"]["description"],
         "oracle strategy": next(t.description for t in trials if t.id == best),
     }
+    print(json.dumps(found), flush=True)
+    return found
 
 
 def labels_of_unlabelled(table: Path, known: list[dict[str, str]], n: int) -> np.ndarray:
@@ -265,6 +266,30 @@ def shift(arguments: argparse.Namespace) -> None:
 
     print_shift(arguments)
 
+
+def shifted(arguments: argparse.Namespace) -> None:
+    """Two classes of each target in turn as the frequent one: the choice of the whole search."""
+    from label_shift import PAIRS, draw
+
+    results = []
+    for family, source, target in PAIRS:
+        pool = images(arguments, family, target)
+        classes = sorted({row["label"] for row in pool})
+        for frequent in (0, 5):
+            name = f"{source}-to-{target}-{classes[frequent].replace('_', '-')}"
+            if arguments.only in name:
+                known = draw(pool, classes, frequent)
+                results.append(pair(arguments, name, family, source, known))
+    print_pairs(results)
+
+
+PARTS = {
+    "pairs": pairs,
+    "sources": sources,
+    "harmful": harmful,
+    "shift": shift,
+    "shifted": shifted,
+}
 
 if __name__ == "__main__":
     main()
