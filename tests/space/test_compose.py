@@ -1,195 +1,32 @@
 """The space: only admissible strategies, no dead end, and every strategy can be enqueued."""
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import optuna
 import pytest
-from torch import nn
-
-from automl_xfer.components import (
-    AXES,
-    AlignmentMethod,
-    AugmentationPolicy,
-    Backbone,
-    BackboneRequest,
-    Choice,
-    Float,
-    FreezingPolicy,
-    Head,
-    Int,
-    Optimization,
-    Regularizer,
-    SourceSelection,
-    Strategy,
+from toy_space import (
+    CLASSES,
+    SCRATCH,
+    SMALL,
+    Adversary,
+    ClosedForm,
+    Crop,
+    Deep,
+    EverySource,
+    NoAlignment,
+    NoAugmentation,
+    NoRegularizer,
+    Probe,
+    Solved,
+    Statistics,
+    Steps,
+    ToyBackbone,
+    draws,
+    replayed,
+    space,
 )
+
+from automl_xfer.components import Strategy
 from automl_xfer.errors import ComponentError, ConfigError
-from automl_xfer.plugin.catalog import build_catalog
-from automl_xfer.plugin.manager import make_manager
-from automl_xfer.space.compose import Space
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass(frozen=True)
-class ToyBackbone(Backbone):
-    name = "toy"
-    model: str = "small"
-    pretrained: bool = True
-
-    @classmethod
-    def candidates(cls, request):
-        return [cls()]
-
-    def build(self):
-        raise NotImplementedError
-
-    def facts(self):
-        return frozenset({"pretrained", "batch_norm"} if self.pretrained else {"random"})
-
-    @property
-    def label(self):
-        return self.model
-
-
-@dataclass(frozen=True)
-class Probe(FreezingPolicy):
-    name = "probe"
-    excludes = frozenset({"random"})
-    provides = frozenset({"frozen"})
-    complexity = 0
-
-    def is_trainable(self, parameter, epoch):
-        return False
-
-
-@dataclass(frozen=True)
-class Deep(FreezingPolicy):
-    name = "deep"
-    depth: float = Float(0.5, low=0.0, high=1.0)
-
-    def is_trainable(self, parameter, epoch):
-        return True
-
-    @property
-    def label(self):
-        return f"deep {self.depth}"
-
-
-@dataclass(frozen=True)
-class NoAlignment(AlignmentMethod):
-    name = "none"
-    requires = frozenset()
-    complexity = 0
-
-
-@dataclass(frozen=True)
-class Adversary(AlignmentMethod):
-    name = "adversary"
-    requires = frozenset({"source", "trainable"})
-    weight: float = Float(0.1, low=1e-3, high=10.0, log=True)
-    layers: int = Int(2, low=1, high=4)
-
-
-@dataclass(frozen=True)
-class Statistics(AlignmentMethod):
-    name = "statistics"
-    requires = frozenset({"source", "batch_norm"})
-
-
-@dataclass(frozen=True)
-class Solved(Head):
-    name = "solved"
-    norm: str = Choice("l2", ("l2", "none"))
-    trace: bool = False
-
-    def build(self, feature_dim, num_classes):
-        return nn.Linear(feature_dim, num_classes)
-
-
-@dataclass(frozen=True)
-class EverySource(SourceSelection):
-    name = "every"
-    requires = frozenset()
-    complexity = 0
-
-    def weights(self, sources, num_classes):
-        return [1.0] * len(sources)
-
-
-@dataclass(frozen=True)
-class NoAugmentation(AugmentationPolicy):
-    name = "none"
-    requires = frozenset()
-    complexity = 0
-
-
-@dataclass(frozen=True)
-class Crop(AugmentationPolicy):
-    name = "crop"
-    size: float = Float(0.5, low=0.1, high=1.0)
-
-
-@dataclass(frozen=True)
-class NoRegularizer(Regularizer):
-    name = "none"
-    requires = frozenset()
-
-
-@dataclass(frozen=True)
-class ClosedForm(Optimization):
-    name = "closed-form"
-    requires = frozenset({"frozen"})
-    complexity = 0
-
-    def build(self, groups):
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Steps(Optimization):
-    name = "steps"
-    epochs: int = Int(10, low=5, high=60, log=True)
-    learning_rate: float = Float(1e-3, low=1e-5, high=1e-1, log=True)
-    balance_classes: bool = Choice(False, (False, True))
-
-    def build(self, groups):
-        raise NotImplementedError
-
-
-CLASSES = {
-    "freezing": {"deep": Deep, "probe": Probe},
-    "alignment": {"adversary": Adversary, "none": NoAlignment, "statistics": Statistics},
-    "sources": {"every": EverySource},
-    "head": {"solved": Solved},
-    "augmentation": {"crop": Crop, "none": NoAugmentation},
-    "regularizer": {"none": NoRegularizer},
-    "optimization": {"closed-form": ClosedForm, "steps": Steps},
-}
-SMALL, SCRATCH = ToyBackbone("small"), ToyBackbone("bare", pretrained=False)
-FACTS = frozenset({"target_labels", "source"})
-
-
-def space(choices=None, facts=FACTS, backbones=(SMALL, SCRATCH)) -> Space:
-    return Space(CLASSES, backbones, facts, choices or {})
-
-
-def draws(made: Space, n: int, seed: int = 0) -> list[tuple[Strategy, optuna.Trial]]:
-    """`n` random draws with what was drawn."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-    found = []
-    for _ in range(n):
-        trial = study.ask()
-        found.append((made.suggest(trial), trial))
-    return found
-
-
-def replayed(made: Space, parameters: dict, storage: str | None = None) -> tuple[Strategy, dict]:
-    """What `suggest` returns for enqueued parameters, and what it drew."""
-    study = optuna.create_study(storage=storage)
-    study.enqueue_trial(parameters)
-    trial = study.ask()
-    return made.suggest(trial), trial.params
 
 
 def test_what_a_component_requires_holds_whenever_it_is_drawn():
@@ -401,38 +238,3 @@ def test_a_component_that_the_study_does_without_is_not_slipped_in():
         made.strategy(names={"alignment": "adversary"})
     free = replace(made, choices={})
     assert free.strategy(names={"alignment": "adversary"}).alignment == Adversary()
-
-
-REAL_FACTS = [
-    frozenset({"target_labels"}),
-    frozenset({"target_labels", "source", "unlabelled"}),
-    frozenset({"no_target_labels", "source", "two_sources", "unlabelled"}),
-]
-
-
-@pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
-def test_random_draws_over_the_real_catalog(facts):
-    loaded = make_manager()
-    catalog = build_catalog(loaded)
-    assert loaded.problems == []
-    backbones = catalog.backbones(BackboneRequest(has_source="source" in facts))
-    made = Space(catalog.classes, backbones, facts)
-    for strategy, trial in draws(made, 100, seed=len(facts)):
-        assert made.why_not(strategy) is None
-        data = json.loads(strategy.to_json())
-        assert Strategy.from_dict(data, catalog.classes) == strategy
-        assert made.parameters_of(strategy) == trial.params
-        assert replayed(made, trial.params) == (strategy, trial.params)
-
-
-@pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
-def test_every_real_component_that_the_data_admits_has_a_simplest_strategy(facts):
-    catalog = build_catalog(make_manager())
-    backbones = catalog.backbones(BackboneRequest(has_source="source" in facts))
-    made = Space(catalog.classes, backbones, facts)
-    unreachable = made.unreachable()
-    for axis in AXES[1:]:
-        for name in catalog.classes[axis].keys() - unreachable.get(axis, {}).keys():
-            strategy = made.strategy(names={axis: name})
-            assert strategy.components()[axis].name == name
-            assert made.is_admissible(strategy)

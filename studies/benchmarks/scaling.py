@@ -1,0 +1,129 @@
+"""How seconds and memory of a search grow with the images and with the trials.
+
+    python studies/benchmarks/scaling.py --shared ../shared
+
+Images: searches of 100, 1,000 and 10,000 labelled target images (random crops of the PACS images
+of ../shared/data, 112 pixels), one backbone at 64 pixels, frozen strategies, a fixed number of
+trials. Prints the seconds of each phase and the peak memory of the largest process, and for each
+phase the power of the images that its seconds grow with (1 is linear), from the last tenfold step.
+The baselines that train get a share of the time limit, whatever the number of images: their
+seconds (the phase baselines) say nothing of growth.
+
+Trials: searches of 10, 100 and 1,000 trials on the 100 images.
+"""
+
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+IMAGES, TRIALS = (100, 1000, 10000), (10, 100, 1000)
+PIXELS, DOMAINS = 112, ("photo", "art_painting", "cartoon")
+
+
+def main() -> None:
+    """Both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("images", "trials"))
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--keep", type=Path, help="folder for the studies (default: temporary)")
+    arguments = parser.parse_args()
+    if not (arguments.shared / "data").is_dir():
+        sys.exit(f"no folder {arguments.shared / 'data'}: give --shared")
+    keep = arguments.keep or Path(tempfile.mkdtemp())
+    runs = {}
+    if arguments.part == "images":
+        for n in IMAGES:
+            write_images(arguments.shared / "data" / "pacs", keep / f"{n}", n)
+            runs[n] = search(arguments, keep, f"{n}", 8, f"images-{n}")
+    else:
+        write_images(arguments.shared / "data" / "pacs", keep / "100", 100)
+        for n in TRIALS:
+            runs[n] = search(arguments, keep, "100", n, f"trials-{n}")
+    print_table(arguments.part, runs)
+
+
+def write_images(data: Path, folder: Path, n: int) -> None:
+    """Class folders of n random crops, as many of each class."""
+    generator = random.Random(0)
+    found = [path for name in DOMAINS for path in sorted((data / name).glob("*/*"))]
+    by_class: dict[str, list[Path]] = {}
+    for path in found:
+        by_class.setdefault(path.parent.name, []).append(path)
+    for number in range(n):
+        name = sorted(by_class)[number % len(by_class)]
+        place = folder / name / f"{number}.jpg"
+        if place.exists():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.open(generator.choice(by_class[name])).convert("RGB")
+        side = int(min(image.size) * generator.uniform(0.6, 1))
+        left, top = (generator.randint(0, length - side) for length in image.size)
+        image.crop((left, top, left + side, top + side)).resize((PIXELS, PIXELS)).save(place)
+
+
+def search(
+    arguments: argparse.Namespace, keep: Path, target: str, trials: int, study: str
+) -> dict[str, float]:
+    """Seconds by phase, and the peak memory in MB of the largest process."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "automl_xfer", "search", "--target", target, "--json"),
+            *("--study", study, "--trials", str(trials), "--time-limit", "20m"),
+            *("--backbone", "mobilenetv1_100.in1k", "--image-size", "64"),
+            *("--weights-dir", str((arguments.shared / "weights").resolve())),
+            *("--freezing", "linear-probe"),
+        ],
+        cwd=keep,
+        stdout=subprocess.PIPE,
+        stderr=(keep / f"{study}.log").open("w"),
+    )
+    peaks: list[float] = [0.0]
+    ended = threading.Event()
+    watcher = threading.Thread(target=watch, args=(process.pid, peaks, ended))
+    watcher.start()
+    told, _ = process.communicate()
+    ended.set()
+    watcher.join()
+    if process.returncode:
+        sys.exit(f"the search failed: see {keep / f'{study}.log'}")
+    found = {**json.loads(told)["seconds"], "memory": max(peaks)}
+    print(study, json.dumps(found), flush=True)
+    return found
+
+
+def watch(pid: int, peaks: list[float], ended: threading.Event) -> None:
+    """Note the resident memory of the process and of each child, four times a second."""
+    while not ended.wait(0.25):
+        try:
+            root = psutil.Process(pid)
+            family = [root, *root.children(recursive=True)]
+            peaks.append(max(each.memory_info().rss for each in family) / 2**20)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def print_table(part: str, runs: dict[int, dict[str, float]]) -> None:
+    """A row for each phase; the power of the last tenfold step."""
+    *_, before, last = runs
+    titles = " | ".join(f"{n:,} {part}" for n in runs)
+    print(f"\n| seconds | {titles} | power |\n| --- |{' --- |' * len(runs)} --- |")
+    for name in runs[last]:
+        values = [run.get(name, 0.0) for run in runs.values()]
+        small, large = runs[before].get(name, 0.0), runs[last][name]
+        power = f"{math.log10(large / small):.2f}" if min(small, large) >= 0.5 else ""
+        cells = " | ".join(f"{value:.1f}" for value in values)
+        title = "memory, MB" if name == "memory" else name
+        print(f"| {title} | {cells} | {power} |")
+
+
+if __name__ == "__main__":
+    main()

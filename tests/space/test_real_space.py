@@ -1,0 +1,49 @@
+"""The space over the real catalog."""
+
+import json
+
+import pytest
+from toy_space import draws, replayed
+
+from automl_xfer.components import (
+    AXES,
+    BackboneRequest,
+    Strategy,
+)
+from automl_xfer.plugin.catalog import build_catalog
+from automl_xfer.plugin.manager import make_manager
+from automl_xfer.space.compose import Space
+
+REAL_FACTS = [
+    frozenset({"target_labels"}),
+    frozenset({"target_labels", "source", "unlabelled"}),
+    frozenset({"no_target_labels", "source", "two_sources", "unlabelled"}),
+]
+
+
+@pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
+def test_random_draws_over_the_real_catalog(facts):
+    loaded = make_manager()
+    catalog = build_catalog(loaded)
+    assert loaded.problems == []
+    backbones = catalog.backbones(BackboneRequest(has_source="source" in facts))
+    made = Space(catalog.classes, backbones, facts)
+    for strategy, trial in draws(made, 100, seed=len(facts)):
+        assert made.why_not(strategy) is None
+        data = json.loads(strategy.to_json())
+        assert Strategy.from_dict(data, catalog.classes) == strategy
+        assert made.parameters_of(strategy) == trial.params
+        assert replayed(made, trial.params) == (strategy, trial.params)
+
+
+@pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
+def test_every_real_component_that_the_data_admits_has_a_simplest_strategy(facts):
+    catalog = build_catalog(make_manager())
+    backbones = catalog.backbones(BackboneRequest(has_source="source" in facts))
+    made = Space(catalog.classes, backbones, facts)
+    unreachable = made.unreachable()
+    for axis in AXES[1:]:
+        for name in catalog.classes[axis].keys() - unreachable.get(axis, {}).keys():
+            strategy = made.strategy(names={axis: name})
+            assert strategy.components()[axis].name == name
+            assert made.is_admissible(strategy)
