@@ -141,7 +141,8 @@ def logistic_regression(
     x, y = features(model, labelled), np.array([row["label"] for row in labelled])
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     grid = {"logisticregression__C": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    fewest = int(np.unique(y, return_counts=True)[1].min())
+    folds = StratifiedKFold(max(2, min(5, fewest)), shuffle=True, random_state=0)
     search = GridSearchCV(pipeline, grid, cv=folds).fit(x, y)
     return search.predict(features(model, test)).tolist()
 
