@@ -56,7 +56,7 @@ def _axis_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--prefer",
     type=click.Choice(("accuracy", "speed")),
-    help="speed: of models that the data cannot tell apart the fastest. [accuracy]",
+    help="speed: one model, the fastest of those that labels cannot tell apart. [accuracy]",
 )
 @click.option(
     "--max-latency-ms", type=float, metavar="MS", help="Of the model, for one image, here."

@@ -4,8 +4,9 @@ No target label can reach this module: it sees predictions on unlabelled target 
 held-out source images only.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,15 @@ from automl_xfer.components import (
 )
 
 SOURCE_TOLERANCE = 0.10
-"""A candidate may lose this much held-out source accuracy against the best one."""
+"""A candidate may lose this much held-out source accuracy against source-only."""
 
 COLLAPSE_SHARE = 0.25
 """A class may shrink to this share of its part in the source-only predictions or the source."""
+
+_VOICES = 2
+
+_TELLING = 0.2
+"""So far above chance, as a share of the way to 1, a held-out source must be predicted."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +48,38 @@ class Candidate:
         return float(np.mean(right if rows is None else right[rows]))
 
 
-def collapsed(candidate: Candidate, reference: Candidate) -> bool:
-    """Whether a class that source-only predicts has all but vanished from the predictions.
+def collapsed(candidate: Candidate, reference: Candidate | None) -> bool:
+    """Whether a class that source-only predicts has all but vanished, or most classes have.
 
     What source-only predicts more often than the source has the class is its own collapse: no
-    more than the class's share of the source is asked for.
+    more than the class's share of the source is asked for. Without source-only that share alone
+    is asked for.
     """
     k = candidate.target.shape[1]
     ours = np.bincount(candidate.target.argmax(1), minlength=k)
-    theirs = np.bincount(reference.target.argmax(1), minlength=k)
-    shares = np.bincount(reference.source_labels, minlength=k) / len(reference.source_labels)
+    shares = np.bincount(candidate.source_labels, minlength=k) / len(candidate.source_labels)
     expected = shares * len(candidate.target)
-    return bool(np.any(ours < COLLAPSE_SHARE * np.minimum(theirs, expected) - 1))
+    if reference is not None:
+        theirs = np.bincount(reference.target.argmax(1), minlength=k)
+        expected = np.minimum(theirs, expected)
+    gone = (ours == 0)[expected >= 1]
+    return bool(np.any(ours < COLLAPSE_SHARE * expected - 1) or 2 * gone.sum() > gone.size)
 
 
 def passes_gates(
-    candidate: Candidate, reference: Candidate, candidates: Sequence[Candidate]
+    candidate: Candidate, reference: Candidate | None, candidates: Sequence[Candidate]
 ) -> bool:
-    """Whether held-out source accuracy holds and no class collapsed against source-only.
+    """Whether held-out source accuracy holds and no class collapsed, both against source-only.
 
-    Accuracy is compared with the best of `candidates` on the sources that the candidate learns
-    from: to leave out a harmful one is no fault. To learn from a harmful one alone is: on its own
-    sources a candidate must do at least half as well as the others do on theirs.
+    Accuracy is compared on the sources that the candidate learns from: to leave out a harmful one
+    is no fault. To learn from a harmful one alone is: on its own sources a candidate must do at
+    least half as well as the best of `candidates` does on theirs. Without source-only, that best
+    one is what accuracy is compared with.
     """
     rows = _learnt(candidate)
     own = candidate.source_accuracy(rows)
-    kept = own >= max(each.source_accuracy(rows) for each in candidates) - SOURCE_TOLERANCE
+    others = candidates if reference is None else [reference]
+    kept = own >= max(each.source_accuracy(rows) for each in others) - SOURCE_TOLERANCE
     sound = own >= 0.5 * max(each.source_accuracy(_learnt(each)) for each in candidates)
     return kept and sound and not collapsed(candidate, reference)
 
@@ -78,17 +90,45 @@ def _learnt(candidate: Candidate) -> NDArray[np.bool_] | None:
     return rows if rows is not None and rows.any() else None
 
 
-def validator_scores(
+def pool_of(
     candidates: Sequence[Candidate],
-    validators: Sequence[Validator],
-    in_pool: Sequence[bool] | None = None,
-) -> NDArray[np.float64]:
-    """(candidates, validators) scores; the pool is the mean prediction of those `in_pool`."""
-    speaks = in_pool or [True] * len(candidates)
-    pool = np.mean([c.target for c, voice in zip(candidates, speaks, strict=True) if voice], axis=0)
-    return np.array(
-        [[validator.score(seen_of(c, pool)) for validator in validators] for c in candidates]
-    )
+    open_gate: Sequence[bool],
+    kinds: Sequence[Hashable] | None = None,
+) -> NDArray[np.float32]:
+    """(N_t, K) mean prediction of the first two of each kind behind open gates.
+
+    A method that the sampler tries often must not outvote the others. All speak where all gates
+    are closed.
+    """
+    heard: Counter[Hashable] = Counter()
+    voices = []
+    for place, candidate in enumerate(candidates):
+        kind = place if kinds is None else kinds[place]
+        if open_gate[place] and heard[kind] < _VOICES:
+            heard[kind] += 1
+            voices.append(candidate)
+    pool: NDArray[np.float32] = np.mean([each.target for each in voices or candidates], axis=0)
+    return pool
+
+
+def with_telling_sources(
+    candidates: Sequence[Candidate], open_gate: Sequence[bool]
+) -> list[Candidate]:
+    """The candidates, without their held-out sources where these tell nothing.
+
+    That is where not even the best of those behind open gates does much better than chance on
+    its held-out source: then one of the sources is of no use. That one candidate fails there
+    is what the number is to tell.
+    """
+    found = [
+        float((each.pseudo_target.probabilities.argmax(1) == each.pseudo_target.labels).mean())
+        for each, gate in zip(candidates, open_gate, strict=True)
+        if gate and each.pseudo_target is not None and len(each.pseudo_target.labels)
+    ]
+    chance = 1 / candidates[0].target.shape[1]
+    if max(found, default=0.0) >= chance + _TELLING * (1 - chance):
+        return list(candidates)
+    return [replace(each, pseudo_target=None) for each in candidates]
 
 
 def seen_of(candidate: Candidate, pool: NDArray[np.float32]) -> UnlabelledPredictions:
@@ -106,18 +146,20 @@ def seen_of(candidate: Candidate, pool: NDArray[np.float32]) -> UnlabelledPredic
 def mean_ranks(
     candidates: Sequence[Candidate],
     validators: Sequence[Validator],
-    reference: Candidate,
-    in_pool: Sequence[bool] | None = None,
+    reference: Candidate | None,
+    kinds: Sequence[Hashable] | None = None,
 ) -> NDArray[np.float64]:
     """(candidates,) weighted mean rank share in 0..1 over the validators, 1 is best.
 
     It is -1 behind a gate. What is behind a gate has no voice in the pool, unless all are, and
     silences nobody. A validator that has nothing to say of some other candidate is not heard.
+    `kinds` says which candidates are of one kind, of which two have a voice.
     """
     open_gate = [passes_gates(c, reference, candidates) for c in candidates]
-    speaks = [a and b for a, b in zip(open_gate, in_pool or open_gate, strict=True)]
+    pool = pool_of(candidates, open_gate, kinds)
     counted = [validator for validator in validators if validator.weight > 0]
-    scores = validator_scores(candidates, counted, speaks if any(speaks) else None)
+    seen = [seen_of(each, pool) for each in with_telling_sources(candidates, open_gate)]
+    scores = np.array([[validator.score(each) for validator in counted] for each in seen])
     ranked = np.array(open_gate if any(open_gate) else [True] * len(candidates))
     heard = np.isfinite(scores[ranked]).all(axis=0)
     weights = np.array([validator.weight for validator in counted])[heard]

@@ -34,7 +34,7 @@ def committee(
     predictions: Predictions,
     leaves_out: Callable[[TrialRecord], bool] = lambda trial: False,
 ) -> list[TrialRecord]:
-    """Up to five members out of the trials behind open gates, best rank first.
+    """Up to five members out of the trials behind open gates, those that matter most first.
 
     Those ahead of source-only, `reference`. Where they and source-only nearly agree, the domains
     lie near each other: adaptation can do little more than harm there, so source-only votes too,
@@ -58,7 +58,9 @@ def committee(
         voices = [trial for trial in ranking if leaves_out(trial)]
         plain = [trial for trial in voices if _kind(trial) == _kind(reference)][:1]
     others = [each for each in one_of_each_kind(voices) if _kind(each) != _kind(reference)]
-    return [*others[: N_MEMBERS - len(plain)], *plain]
+    others = others[: N_MEMBERS - len(plain)]
+    leading = sum(each in ahead for each in others)
+    return [*others[:leading], *plain, *others[leading:]]
 
 
 def _kind(trial: TrialRecord) -> tuple[str, ...]:

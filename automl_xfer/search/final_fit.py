@@ -27,7 +27,7 @@ from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.search.source_results import source_results
-from automl_xfer.search.source_use import use_sources
+from automl_xfer.search.source_use import NEAR_ZERO, use_sources
 from automl_xfer.search.teacher import teacher_of
 from automl_xfer.search.winner import Winner
 from automl_xfer.study.records import SourceResult, StudyResult
@@ -155,7 +155,9 @@ def _weighed(found: list[FittedMember], shares: list[float]) -> tuple[SourceResu
         weights = [0.0 if each.weights is None else each.weights[place] for each in found]
         unread = all(each.weights is None for each in found)
         weight = None if unread else float(np.dot(shares, weights))
-        results.append(SourceResult(**{**source, "weight": weight}))  # type: ignore[typeddict-item]
+        deaf = float(np.dot(shares, [each < NEAR_ZERO for each in weights]))
+        told = {**source, "weight": weight, "left_out_by": deaf}
+        results.append(SourceResult(**told))  # type: ignore[typeddict-item]
     return tuple(results)
 
 

@@ -17,6 +17,7 @@ from automl_xfer.search.judging import (
     read_predictions,
     source_only,
 )
+from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.session import Session
@@ -73,15 +74,21 @@ def finalists_of_search(session: Session) -> list[Finalist]:
     complete = session.complete_trials()
     reference = None if session.has_target_labels else source_only(complete)
     if reference is None:
-        chosen = one_of_each_kind(ranked(session, complete))[:N_FINALISTS]
+        ranking = _fast_enough(session, ranked(session, complete))
+        chosen = one_of_each_kind(ranking)[:N_FINALISTS]
     else:
         chosen = committee(
-            behind_open_gates(session, complete),
+            _fast_enough(session, behind_open_gates(session, complete)),
             reference,
             lambda trial: candidate(session, trial).target,
             lambda trial: _leaves_out_a_source(session, trial),
         )
     return [Finalist(trial) for trial in chosen]
+
+
+def _fast_enough(session: Session, ranking: list[TrialRecord]) -> list[TrialRecord]:
+    """Those that keep --max-latency-ms; all where none does."""
+    return [trial for trial in ranking if within_limit(session, [trial])] or ranking
 
 
 def _leaves_out_a_source(session: Session, trial: TrialRecord) -> bool:

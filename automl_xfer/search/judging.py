@@ -1,7 +1,6 @@
 """Judging: which trial is best so far, with and without target labels."""
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,17 @@ from numpy.typing import NDArray
 
 from automl_xfer.components import MixedPredictions, PseudoTarget
 from automl_xfer.errors import StudyError
-from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, passes_gates, seen_of
+from automl_xfer.evaluation.unlabelled import (
+    Candidate,
+    mean_ranks,
+    passes_gates,
+    pool_of,
+    seen_of,
+    with_telling_sources,
+)
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
-
-_VOICES = 2
 
 
 @dataclass(frozen=True)
@@ -95,19 +99,10 @@ def source_only(records: list[TrialRecord]) -> TrialRecord | None:
     return next((record for record in records if record.baseline == "source-only"), None)
 
 
-def in_pool(records: list[TrialRecord]) -> list[bool]:
-    """Which trials speak in the pool's mean: the first two of each backbone and alignment.
-
-    A method that the sampler tries often must not outvote the others.
-    """
-    seen: Counter[tuple[str, str]] = Counter()
-    speaks = []
-    for record in records:
-        backbone = json.dumps(record.strategy["backbone"], sort_keys=True)
-        kind = (backbone, record.strategy["alignment"]["name"])
-        seen[kind] += 1
-        speaks.append(seen[kind] <= _VOICES)
-    return speaks
+def _kind(record: TrialRecord) -> tuple[str, str]:
+    """Backbone and alignment: of one kind two trials speak in the pool's mean."""
+    backbone = json.dumps(record.strategy["backbone"], sort_keys=True)
+    return backbone, record.strategy["alignment"]["name"]
 
 
 def candidate(session: Session, record: TrialRecord) -> Candidate:
@@ -129,8 +124,13 @@ def candidate(session: Session, record: TrialRecord) -> Candidate:
 def unlabelled_ranks(session: Session, records: list[TrialRecord]) -> NDArray[np.float64]:
     """(records,) mean validator ranks behind the gates; see `evaluation.unlabelled`."""
     candidates = [candidate(session, record) for record in records]
-    reference = candidate(session, source_only(records) or records[0])
-    return mean_ranks(candidates, session.validators, reference, in_pool(records))
+    reference = _reference(session, records)
+    return mean_ranks(candidates, session.validators, reference, [_kind(each) for each in records])
+
+
+def _reference(session: Session, records: list[TrialRecord]) -> Candidate | None:
+    known = source_only(records)
+    return candidate(session, known) if known is not None else None
 
 
 def unlabelled_score(session: Session, record: TrialRecord) -> float:
@@ -140,12 +140,10 @@ def unlabelled_score(session: Session, record: TrialRecord) -> float:
     """
     finished = [*session.complete_trials(), record]
     candidates = [candidate(session, each) for each in finished]
-    reference = candidate(session, source_only(finished) or finished[0])
+    reference = _reference(session, finished)
     open_gate = [passes_gates(each, reference, candidates) for each in candidates]
-    voices = [a and b for a, b in zip(open_gate, in_pool(finished), strict=True)]
-    heard_of = voices if any(voices) else [True] * len(candidates)
-    pool = np.mean([c.target for c, v in zip(candidates, heard_of, strict=True) if v], axis=0)
-    seen = seen_of(candidates[-1], pool)
+    pool = pool_of(candidates, open_gate, [_kind(each) for each in finished])
+    seen = seen_of(with_telling_sources(candidates, open_gate)[-1], pool)
     counted = [validator for validator in session.validators if validator.weight > 0]
     scores = np.array([validator.score(seen) for validator in counted])
     heard = np.isfinite(scores)

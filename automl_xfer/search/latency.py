@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.session import Session
+from automl_xfer.study.records import TrialRecord
 
 
-def latency_ms(session: Session, finalists: Sequence[Finalist]) -> float | None:
+def latency_ms(session: Session, trials: Sequence[TrialRecord]) -> float | None:
     """Milliseconds for one image and its mirror image, member after member; None if not known."""
-    found = [backbone_latency_ms(session, each.trial.strategy["backbone"]) for each in finalists]
+    found = [backbone_latency_ms(session, trial.strategy["backbone"]) for trial in trials]
     known = [each for each in found if each is not None]
     return sum(known) if len(known) == len(found) else None
 
@@ -32,14 +32,13 @@ def backbone_latency_ms(session: Session, backbone: dict[str, object]) -> float 
     return math.inf
 
 
-def within_limit(session: Session, finalists: Sequence[Finalist]) -> bool:
+def within_limit(session: Session, trials: Sequence[TrialRecord]) -> bool:
     """Whether these together predict an image within --max-latency-ms."""
-    limit, needed = session.options.max_latency_ms, latency_ms(session, finalists)
+    limit, needed = session.options.max_latency_ms, latency_ms(session, trials)
     return limit is None or needed is None or needed <= limit
 
 
-def fastest(session: Session, finalists: Sequence[Finalist]) -> Finalist:
-    """The one of least latency; of equal ones the first."""
-    costs = [latency_ms(session, [each]) for each in finalists]
-    known = [np.inf if cost is None else cost for cost in costs]
-    return finalists[int(np.argmin(known))]
+def fastest(session: Session, trials: Sequence[TrialRecord]) -> int:
+    """The place of the one of least latency; of equal ones the first."""
+    costs = [latency_ms(session, [each]) for each in trials]
+    return int(np.argmin([np.inf if cost is None else cost for cost in costs]))

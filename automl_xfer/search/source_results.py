@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from automl_xfer.components import SourceDomain, Strategy
 from automl_xfer.evaluation.domain_distance import domain_distance, prior_difference
 from automl_xfer.search.plan import training_parts
-from automl_xfer.search.source_use import NEAR_ZERO, measure_sources
+from automl_xfer.search.source_use import NEAR_ZERO, measure_sources, measuring_backbone
 from automl_xfer.study.records import SourceResult
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import extract
@@ -29,7 +29,8 @@ def source_results(
     parts = training_parts(data)
     assert parts.source is not None and data.source_domains is not None
     backbone = starting_backbone(strategy.backbone, parts, context)
-    domains = measure_sources(parts, data.source_names, backbone, context)
+    measuring = measuring_backbone(strategy, parts, context)
+    domains = measure_sources(parts, data.source_names, measuring, context)
 
     def plain(part: Part) -> NDArray[np.float32]:
         if not strategy.frozen:
@@ -94,13 +95,12 @@ def _prior_difference(parts: TrainingParts, rows: NDArray[np.int64]) -> float | 
 
 
 def source_notes(sources: tuple[SourceResult, ...]) -> list[str]:
-    """A sentence for each source that the winner leaves out or hardly heeds."""
+    """A sentence for each source that the winner, or a part of it, leaves out or hardly heeds."""
     notes = []
     for source in sources:
-        weight = source["weight"]
-        if weight is None or weight >= NEAR_ZERO:
+        weight, deaf = source["weight"], source.get("left_out_by", 0.0)
+        if weight is None or (weight >= NEAR_ZERO and not deaf):
             continue
-        heard = "does not learn from" if not weight else "hardly learns from"
         why = f"neighbours in it share a label {source['consistency']:.0%} of the time"
         if source["agreement"] is not None:
             why += f", its labels hold elsewhere {source['agreement']:.0%} of the time"
@@ -108,5 +108,9 @@ def source_notes(sources: tuple[SourceResult, ...]) -> list[str]:
         if far is not None:
             why += f", and its distance to the target (squared MMD) is {far:.2f}"
         named = f"the source {source['name']} (weight {weight:.2f})"
+        if weight >= NEAR_ZERO:
+            notes.append(f"{deaf:.0%} of the winner does not learn from {named}: {why}.")
+            continue
+        heard = "does not learn from" if not weight else "hardly learns from"
         notes.append(f"The winner {heard} {named}: {why}.")
     return notes

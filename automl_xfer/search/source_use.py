@@ -68,8 +68,7 @@ def _measured(
 ) -> tuple[SourceDomain, ...]:
     """The sources as the selection sees them; unmeasured where it looks at nothing."""
     if strategy.sources.measures:
-        backbone = starting_backbone(strategy.backbone, parts, context)
-        return measure_sources(parts, names, backbone, context)
+        return measure_sources(parts, names, measuring_backbone(strategy, parts, context), context)
     assert parts.source is not None and parts.source.domains is not None
     counts = np.bincount(parts.source.domains[parts.source.indices], minlength=len(names))
     return tuple(
@@ -87,6 +86,13 @@ def _weights(
     weights = np.zeros(len(domains))
     weights[there] = np.asarray(selection.weights(present, num_classes), np.float64)
     return weights if weights.sum() > 0 else there.astype(np.float64)
+
+
+def measuring_backbone(
+    strategy: Strategy, parts: TrainingParts, context: FitContext
+) -> StagedModel:
+    """The backbone before any training on the sources, whose labels it would otherwise praise."""
+    return starting_backbone(strategy.backbone, replace(parts, source=None), context)
 
 
 def measure_sources(

@@ -15,7 +15,6 @@ from automl_xfer.transfer.gradient import NonFiniteLossError
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 _MIXTURES = 300
-_TELLING = 0.2
 _SHARE = 0.55
 """Share of the first image in a mixture: it dominates, just."""
 
@@ -42,8 +41,7 @@ def pseudo_target(
 ) -> PseudoTarget | None:
     """The strategy trained without the largest source and tried on it.
 
-    None where there is no other source, where the fit fails, and where the strategy does hardly
-    better than chance: then one of the sources is of no use, and the number says nothing.
+    None where there is no other source. A fit that fails predicts every class alike.
     """
     source = parts.source
     if source is None or source.domains is None or len(names) < 2 or parts.target is not None:
@@ -61,12 +59,10 @@ def pseudo_target(
         teacher = teacher_of(strategy, inner, others, context, classes)
         probabilities = fit(strategy, narrowed, context, teacher=teacher).predict(trial)
     except NonFiniteLossError:
-        return None
+        probabilities = np.full((len(trial), parts.num_classes), np.nan, np.float32)
     assert trial.labels is not None
-    chance = 1 / parts.num_classes
-    right = float(np.mean(probabilities.argmax(1) == trial.labels))
-    telling = np.isfinite(probabilities).all() and right >= chance + _TELLING * (1 - chance)
-    return PseudoTarget(probabilities, trial.labels) if telling else None
+    alike = np.float32(1 / parts.num_classes)
+    return PseudoTarget(np.where(np.isfinite(probabilities), probabilities, alike), trial.labels)
 
 
 def _renumbered(domains: NDArray[np.int64], left_out: int) -> NDArray[np.int64]:

@@ -50,18 +50,20 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     than accuracy on few images; the study's metric must not fall. Who prefers speed gets the
     fastest finalist that the first does not beat beyond the paired interval.
     """
-    finalists = [each for each in finalists if within_limit(session, [each])] or finalists
+    if not within_limit(session, [finalists[0].trial]):
+        session.note("No strategy that was tried keeps --max-latency-ms.", warning=True)
     if len(finalists) < 2:
         return Winner(((finalists[0], 1.0),))
     if not session.has_target_labels:
         return _committee(session, finalists)
     if session.options.prefer == "speed":
-        return Winner(((fastest(session, _as_good_as_first(session, finalists)), 1.0),))
+        equals = _as_good_as_first(session, finalists)
+        return Winner(((equals[fastest(session, [each.trial for each in equals])], 1.0),))
     single = Winner(((finalists[0], 1.0),))
     labels, stack, _ = _held_out(session, finalists)
 
     def fits(chosen: set[int]) -> bool:
-        return within_limit(session, [finalists[place] for place in chosen])
+        return within_limit(session, [finalists[place].trial for place in chosen])
 
     weights = greedy_weights(labels, stack, fits)
     ensemble = np.tensordot(weights, stack, axes=1)
@@ -87,7 +89,8 @@ def _committee(session: Session, finalists: list[Finalist]) -> Winner:
         return Winner(((_most_like_all(session, finalists), 1.0),))
     members = [finalists[0]]
     for each in finalists[1:]:
-        members += [each] if within_limit(session, [*members, each]) else []
+        together = [member.trial for member in (*members, each)]
+        members += [each] if within_limit(session, together) else []
     return Winner(tuple((each, 1.0 / len(members)) for each in members))
 
 
@@ -152,7 +155,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
         interval = list(bootstrap_interval(session.plan.metric, labels, probabilities))
     else:
         value, interval = winner.members[0][0].score, []
-    needed = latency_ms(session, [each for each, _ in winner.members])
+    needed = latency_ms(session, [each.trial for each, _ in winner.members])
     return WinnerResult(
         kind=kind,
         trials=trials,

@@ -120,12 +120,14 @@ class SourceResult(TypedDict):
     """One source beside the target, on features of the winner's backbone.
 
     `weight`: how much one of its images counts in the winner, mean 1 over all source images; 0:
-    left out; None: the winner reads no source. Distances are those before and after the alignment.
+    left out; None: the winner reads no source. `left_out_by`: the share of the winner's members
+    that leave it out. Distances are those before and after the alignment.
     """
 
     name: str
     images: int
     weight: float | None
+    left_out_by: NotRequired[float]
     consistency: float  # leave-one-out nearest-neighbour accuracy within the source
     agreement: float | None  # with the target's labels, or without any, with another source's
     before: dict[str, float | None]  # proxy_a, frechet, mmd

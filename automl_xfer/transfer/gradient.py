@@ -251,7 +251,9 @@ def _run_epoch(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * optimization.schedule(progress)
         optimizer.zero_grad(set_to_none=True)
-        for part, seen, share in split_batch(labelled, target, training.micro_batches):
+        for part, seen, share in split_batch(
+            labelled, target, training.micro_batches, loader.least_target
+        ):
             with autocast(training.device, training=True):
                 loss = share * training_loss(training, part, seen, progress, first)
             loss.backward()  # type: ignore[no-untyped-call]

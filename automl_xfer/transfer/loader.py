@@ -75,12 +75,16 @@ class LabelledBatch:
 
 
 def split_batch(
-    labelled: dict[str, LabelledBatch], target: Images | None, n: int
+    labelled: dict[str, LabelledBatch], target: Images | None, n: int, least_target: int = 2
 ) -> list[tuple[dict[str, LabelledBatch], Images | None, float]]:
-    """Up to n parts of a step with their share of it; two images of each domain at least."""
-    sizes = [len(batch.labels) for batch in labelled.values()]
-    sizes += [len(target.values)] if target is not None else []
-    n = max(1, min(n, min(sizes) // 2))
+    """Up to n parts of a step with their share of it; two images of each domain at least.
+
+    Each part has `least_target` unlabelled target images, as the alignment method asks for. What
+    a loss measures over a batch, such as its mean, it then measures over the part.
+    """
+    most = [len(batch.labels) // 2 for batch in labelled.values()]
+    most += [len(target.values) // max(2, least_target)] if target is not None else []
+    n = max(1, min(n, *most))
     if n == 1:
         return [(labelled, target, 1.0)]
     parts = {name: batch.split(n) for name, batch in labelled.items()}

@@ -5,7 +5,9 @@ import functools
 import hashlib
 import os
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -48,6 +50,8 @@ def _load_or_train(model: StagedModel, source: Part, num_classes: int, context: 
     text = f"{type(model).__name__}/{shapes}/{num_classes}/{source.image_set.key}"
     digest = hashlib.sha256(text.encode())
     digest.update(source.indices.tobytes() + source.labels.tobytes())
+    if source.weights is not None:
+        digest.update(source.weights.tobytes())
     path = context.cache.directory / f"features-source-{digest.hexdigest()[:32]}.safetensors"
     try:
         state = load_file(path)
@@ -60,7 +64,10 @@ def _load_or_train(model: StagedModel, source: Part, num_classes: int, context: 
 
 
 def _train_on_source(model: StagedModel, source: Part, num_classes: int, device: str) -> None:
-    """Plain cross-entropy training of all parameters with AdamW and one-cycle rates."""
+    """Plain cross-entropy training of all parameters with AdamW and one-cycle rates.
+
+    Images with weights are drawn by them, with replacement.
+    """
     assert source.labels is not None
     model.to(device).train()
     head = nn.Linear(model.feature_dim, num_classes).to(device)
@@ -69,7 +76,7 @@ def _train_on_source(model: StagedModel, source: Part, num_classes: int, device:
     optimizer = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps)
     for _ in range(_EPOCHS):
-        order = torch.randperm(len(source)).numpy()
+        order = _draw(source)
         for start in range(0, len(source), _BATCH):
             rows = order[start : start + _BATCH]
             pixels = to_tensor(source.image_set.images[source.indices[rows]], device)
@@ -80,3 +87,11 @@ def _train_on_source(model: StagedModel, source: Part, num_classes: int, device:
             optimizer.step()
             schedule.step()
     model.to("cpu").eval()
+
+
+def _draw(source: Part) -> NDArray[np.int64]:
+    """Rows of the images of one epoch."""
+    if source.weights is None:
+        return torch.randperm(len(source)).numpy()
+    weights = torch.from_numpy(source.weights)
+    return torch.multinomial(weights, len(source), replacement=True).numpy()

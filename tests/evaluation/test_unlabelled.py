@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from automl_xfer.components import PseudoTarget
 from automl_xfer.evaluation.unlabelled import (
     Candidate,
     collapsed,
     mean_ranks,
     passes_gates,
+    pool_of,
 )
 from automl_xfer.plugin.source import PluginSource
 
@@ -66,6 +68,54 @@ def test_the_source_gate_closes_below_the_tolerance():
     everyone = [reference]
     assert passes_gates(candidate(BALANCED, source_right=0.95), reference, everyone)
     assert not passes_gates(candidate(BALANCED, source_right=0.8), reference, everyone)
+
+
+def test_a_third_that_fits_the_source_better_shuts_nobody_out(validators):
+    reference, mixture = candidate(BALANCED, 0.8, sure=0.7), candidate(BALANCED, 0.8)
+    fitted = candidate(np.where(np.arange(60) < 20, np.roll(BALANCED, 1), BALANCED), 1.0, sure=0.8)
+    ranks = mean_ranks([reference, mixture, fitted], validators, reference)
+    assert (ranks > 0).all()
+
+
+def test_without_source_only_no_one_trial_is_the_measure_of_collapse():
+    everyone = [candidate(BALANCED), candidate(BALANCED % 2)]
+    assert passes_gates(everyone[0], None, everyone)
+    assert not passes_gates(everyone[1], None, everyone)
+
+
+def test_on_few_images_a_collapse_of_most_classes_closes_the_gate():
+    labels = np.arange(40) % 10
+    source = one_hot(labels, 10)
+    few = Candidate(one_hot(labels, 10), source, labels)
+    assert collapsed(replace(few, target=one_hot(np.zeros(40, int), 10)), few)
+    assert not collapsed(replace(few, target=one_hot(np.minimum(labels, 8), 10)), few)
+
+
+def test_a_kind_speaks_by_its_first_two_behind_open_gates():
+    closed, first, second, third = (candidate(np.full(60, k)) for k in (0, 1, 1, 2))
+    gates, kinds = [False, True, True, True], ["kind"] * 4
+    pool = pool_of([closed, first, second, third], gates, kinds)
+    np.testing.assert_allclose(pool, first.target)
+    alone = pool_of([closed, third], [False, True], kinds[:2])
+    np.testing.assert_allclose(alone, third.target)
+
+
+def held_out(each, right):
+    labels = np.arange(100) % 3
+    predicted = np.where(np.arange(100) < 100 * right, labels, (labels + 1) % 3)
+    return replace(each, pseudo_target=PseudoTarget(one_hot(predicted), labels))
+
+
+def test_who_fails_on_a_held_out_source_ranks_behind_who_does_not(validators):
+    same = candidate(BALANCED)
+    ranks = mean_ranks([held_out(same, r) for r in (0.8, 0.82, 0.2)], validators, same)
+    assert ranks[2] < ranks[0] < ranks[1]
+
+
+def test_a_held_out_source_on_which_all_fail_tells_nothing(validators):
+    same = candidate(BALANCED)
+    ranks = mean_ranks([held_out(same, r) for r in (0.35, 0.4, 0.2)], validators, same)
+    assert len(set(ranks.tolist())) == 1
 
 
 def test_leaving_a_source_out_closes_no_gate():

@@ -60,8 +60,9 @@ def test_where_the_domains_are_far_only_what_is_ahead_of_source_only_votes():
 
 
 def test_where_the_domains_are_near_source_only_and_the_others_vote_too():
-    assert chosen_from([ADABN, SOURCE_ONLY, CORAL]) == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
-    assert chosen_from([SAME_KIND, SOURCE_ONLY, CORAL]) == [CORAL.id, SOURCE_ONLY.id]
+    # Source-only directly behind what is ahead of it: a limit drops the last ones first.
+    assert chosen_from([ADABN, SOURCE_ONLY, CORAL]) == [ADABN.id, SOURCE_ONLY.id, CORAL.id]
+    assert chosen_from([SAME_KIND, SOURCE_ONLY, CORAL]) == [SOURCE_ONLY.id, CORAL.id]
 
 
 def test_a_source_that_most_leave_out_does_not_come_back_by_the_vote_of_source_only():
@@ -91,6 +92,18 @@ def test_a_committee_has_five_members_at_most():
 def test_with_target_labels_source_only_is_one_of_many(monkeypatch):
     monkeypatch.setattr(finalists, "ranked", lambda session, trials: trials)
     ranking = [SAME_KIND, SOURCE_ONLY, CORAL]
-    session = SimpleNamespace(has_target_labels=True, complete_trials=lambda: ranking)
+    session = SimpleNamespace(
+        has_target_labels=True,
+        complete_trials=lambda: ranking,
+        options=SimpleNamespace(max_latency_ms=None),
+        space=SimpleNamespace(backbones=()),
+    )
     found = finalists.finalists_of_search(session)
     assert [each.trial.id for each in found] == [SAME_KIND.id, CORAL.id]
+
+
+def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(monkeypatch):
+    monkeypatch.setattr(finalists, "ranked", lambda session, trials: trials)
+    monkeypatch.setattr(finalists, "within_limit", lambda session, trials: trials[0] is not ADABN)
+    session = SimpleNamespace(has_target_labels=True, complete_trials=lambda: [ADABN, CORAL])
+    assert [each.trial for each in finalists.finalists_of_search(session)] == [CORAL]

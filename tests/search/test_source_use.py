@@ -7,6 +7,7 @@ import pytest
 
 from automl_xfer.components import BackboneRequest
 from automl_xfer.data.image_set import ImageSet
+from automl_xfer.evaluation.unlabelled import Candidate, with_telling_sources
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.source_results import source_notes, source_results
@@ -96,6 +97,9 @@ def test_shuffled_labels_are_left_out_and_said(space, data, context):
     weighed = [{**each, "weight": use.weight} for each, use in zip(results, uses, strict=True)]
     (note,) = source_notes(tuple(weighed))
     assert note.startswith("The winner does not learn from the source noise")
+    mostly = {**weighed[1], "weight": 0.4, "left_out_by": 0.8}
+    (note,) = source_notes((weighed[0], mostly))
+    assert note.startswith("80% of the winner does not learn from the source noise (weight 0.40)")
 
 
 def test_weights_travel_with_the_rows(space, data, context):
@@ -120,9 +124,14 @@ def test_a_source_alone_is_not_weighed(space, data, context):
 
 
 def test_a_source_of_noise_judges_nobody(space, data, context):
-    """Trained on shuffled labels the strategy is at chance on the other source: nothing is said."""
+    """Trained on shuffled labels everyone is at chance on the other source: that tells nothing."""
     strategy = strategy_with(space, "all-sources")
-    assert pseudo_target(strategy, training_parts(data), NAMES, context, CATALOG.classes) is None
+    found = pseudo_target(strategy, training_parts(data), NAMES, context, CATALOG.classes)
+    some = np.full((4, 2), 0.5, np.float32)
+    (kept,) = with_telling_sources(
+        [Candidate(some, some, np.zeros(4), pseudo_target=found)], [True]
+    )
+    assert kept.pseudo_target is None
 
 
 @pytest.mark.parametrize("alignment", ["none", "adabn"])

@@ -5,6 +5,7 @@ import torch
 
 from automl_xfer.transfer import gradient
 from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.loader import Images, LabelledBatch, split_batch
 
 
 @pytest.fixture
@@ -52,6 +53,14 @@ def test_an_alignment_loss_gets_parts_of_both_domains(space, parts, context, sma
     strategy = space.strategy("toy", {**names, "optimization": "adamw"}, values)
     small_memory(8)
     assert fit(strategy, parts, context).micro_batches == 2
+
+
+def test_a_part_keeps_as_many_target_images_as_the_alignment_asks_for():
+    images = Images(torch.zeros(64, 3, 8, 8, dtype=torch.uint8), 0)
+    labelled = {"source": LabelledBatch(images, torch.zeros(64).long(), torch.arange(64))}
+    sizes = [len(target.values) for _, target, _ in split_batch(labelled, images, 8, 30)]
+    assert sizes == [32, 32]
+    assert len(split_batch(labelled, images, 8)) == 8
 
 
 def test_a_memory_too_small_for_two_images_fails_as_such(space, parts, context, small_memory):
