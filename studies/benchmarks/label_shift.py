@@ -25,8 +25,12 @@ PAIRS = (("office_caltech10", "amazon", "webcam"), ("pacs", "photo", "art_painti
 STRATEGIES = {
     "source-only": ("none", {}),
     "source-only, label-shift correction": ("label-shift", {}),
+    "target-mixture, equal classes": ("target-mixture", {"prior": "equal"}),
+    "target-mixture, estimated": ("target-mixture", {"prior": "estimated"}),
+    "target-mixture, likelier": ("target-mixture", {"prior": "likelier"}),
     "adabn-target-mixture, equal classes": ("adabn-target-mixture", {"prior": "equal"}),
     "adabn-target-mixture, estimated": ("adabn-target-mixture", {"prior": "estimated"}),
+    "adabn-target-mixture, likelier": ("adabn-target-mixture", {"prior": "likelier"}),
 }
 BACKBONE = "mobilenetv1_100.in1k"
 SIZE = 160

@@ -7,6 +7,7 @@ from automl_xfer_plugins.alignment.label_shift import LabelShift, log_share_rati
 from automl_xfer_plugins.alignment.target_mixture import (
     AdaptedTargetMixture,
     TargetMixture,
+    _mixture,
     class_shares,
 )
 from scipy.optimize import minimize
@@ -182,7 +183,39 @@ def test_a_class_of_next_to_no_responsibility_revives_where_shares_are_estimated
     assert hits["estimated"] > 0.8
 
 
-def test_equal_is_the_default_and_other_words_are_refused():
-    assert TargetMixture().prior == "equal"
+def test_the_likelier_prior_is_the_estimated_one_only_under_a_shift():
+    for shares, expected in ((EQUAL, "equal"), (MANY, "estimated")):
+        features, _, means = draw(shares, 600, 7, separation=0.6)
+        start = exact_head(means, EQUAL)(features).softmax(1)
+        found = {
+            prior: mixture(TargetMixture(dims=32, prior=prior), features, start)
+            for prior in ("equal", "estimated", "likelier")
+        }
+        assert torch.equal(found["likelier"], found[expected])
+        assert not torch.equal(found["equal"], found["estimated"])
+
+
+def test_the_likelihood_is_that_of_the_gaussians():
+    z = draw(MANY, 200, 5)[0][:, :3].double()
+    start = (
+        (4 * torch.randn(200, 2, generator=torch.Generator().manual_seed(0))).softmax(1).double()
+    )
+    fit = _mixture(z, start, 0.3, estimated=True)
+    # logits = z W + b, W = C^-1 m, b = log share - m C^-1 m / 2: solved for the means and shares
+    # by the responsibilities of the last round but one, which twenty rounds leave as they are.
+    share = (z @ fit.weight + fit.bias).softmax(1)
+    means = share.T @ z / share.sum(0)[:, None]
+    spread = (z.T @ z - means.T @ (share.sum(0)[:, None] * means)) / len(z)
+    spread = 0.7 * spread + 0.3 * spread.diagonal().mean() * torch.eye(3).double()
+    logs = torch.stack(
+        [torch.distributions.MultivariateNormal(m, spread).log_prob(z) for m in means], 1
+    )
+    expected = (logs + class_shares(share.sum(0)).log()).logsumexp(1).mean()
+    constant = -1.5 * np.log(2 * np.pi)
+    assert fit.likelihood + constant == pytest.approx(expected.item(), abs=0.02)
+
+
+def test_likelier_is_the_default_and_other_words_are_refused():
+    assert TargetMixture().prior == "likelier"
     with pytest.raises(ComponentError, match="prior must be one of"):
         TargetMixture(prior="balanced")
