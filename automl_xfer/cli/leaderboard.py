@@ -57,10 +57,11 @@ def _winners(study: StudyRecord) -> set[int]:
 
 def _table(study: StudyRecord, trials: list[TrialRecord]) -> Table:
     table = Table(box=None, header_style="bold")
-    for title in ("Rank", "Trial", "Role", "Strategy"):
-        table.add_column(title, overflow="fold", justify="right" if title == "Rank" else "left")
-    for title in (study.metric.capitalize(), "Steps", "Seconds"):
-        table.add_column(title, justify="right")
+    table.add_column("Rank", justify="right", no_wrap=True)
+    table.add_column("Trial", no_wrap=True)
+    table.add_column("Strategy", overflow="fold")
+    for title in (study.metric.capitalize(), "Seconds"):
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("State", no_wrap=True)
     winners = _winners(study)
     for place, trial in enumerate(trials, start=1):
@@ -74,10 +75,8 @@ def _row(place: int, trial: TrialRecord, won: bool) -> list[Text]:
     cells = (
         ("★ " if won else "") + str(place) if complete else "",
         _name(trial),
-        f"baseline: {trial.baseline}" if trial.baseline else str(trial.role),
-        trial.description,
+        trial.description + (f" (baseline: {trial.baseline})" if trial.baseline else ""),
         "" if trial.score is None else f"{trial.score:.4f}",
-        str(len(trial.steps)),
         f"{trial.timings['total']:.1f}" if "total" in trial.timings else "",
         str(trial.failure_kind or trial.state),
     )

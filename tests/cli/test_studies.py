@@ -159,10 +159,10 @@ def test_leaderboard_ranks_by_score_and_shows_failures(
 ) -> None:
     lines = output(leaderboard_command, tmp_path, "pets").splitlines()
     _, first, second, third, fourth, failure = lines
-    assert first.split() == ["1", "1", "search", "lp-ft", "0.7500", "0", "3.2", "complete"]
+    assert first.split() == ["1", "1", "lp-ft", "0.7500", "3.2", "complete"]
     assert "baseline: linear-probe" in second and second.split()[0] == "2"
     assert "slow" in third and "pruned" in third
-    assert fourth.split() == ["3", "search", "broken", "0", "plugin-error"]
+    assert fourth.split() == ["3", "broken", "plugin-error"]
     assert failure == "Trial 3 failed (plugin-error): bad [x]"
 
 
