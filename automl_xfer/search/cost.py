@@ -15,8 +15,13 @@ from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 from automl_xfer.transfer.closed_form import reads_unlabelled
-from automl_xfer.transfer.finishing import MOST_IMAGES, adapts_backbone, finish_key
-from automl_xfer.transfer.frozen_prefix import stages_differ_by_fold, varies_one_image_at_a_time
+from automl_xfer.transfer.finishing import (
+    MOST_IMAGES,
+    adapts_backbone,
+    differs_by_fold,
+    finish_key,
+)
+from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.gradient import reads_target
 from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.stage_cache import training_views
@@ -65,7 +70,7 @@ def _training_seconds(session: Session, strategy: Strategy, stages: tuple[float,
 def _images_cached(session: Session, strategy: Strategy, drawn: int) -> float:
     """Forward passes through the frozen stages where their activations are kept."""
     data, epochs = session.prepared.data, strategy.optimization.epochs
-    by_fold = stages_differ_by_fold(strategy.alignment, data.target is not None)
+    by_fold = differs_by_fold(strategy.alignment, training_parts(data))
     if by_fold or not varies_one_image_at_a_time(strategy):
         return drawn
     views = len(training_views(strategy.augmentation, data.image_size, epochs))
@@ -144,10 +149,13 @@ def _images_read(session: Session, strategy: Strategy) -> float:
 
     Where it first adapts the backbone, each domain's statistics are taken at half the speed.
     """
-    sets = _sets_read(session, strategy.alignment)
-    sizes = [len(getattr(session.prepared.data, name) or ()) for name in sets]
-    changed = adapts_backbone(strategy.alignment)
-    return sum(sizes) + (2 * sum(min(size, MOST_IMAGES) for size in sizes) if changed else 0)
+    data, method = session.prepared.data, strategy.alignment
+    sizes = {name: len(getattr(data, name) or ()) for name in _sets_read(session, method)}
+    if not adapts_backbone(method):
+        return sum(sizes.values())
+    passes = {name: size + 2 * min(size, MOST_IMAGES) for name, size in sizes.items()}
+    folds = len(session.plan.folds) if differs_by_fold(method, training_parts(data)) else 1
+    return sum(n * (1 if name == "source" else folds) for name, n in passes.items())
 
 
 def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:

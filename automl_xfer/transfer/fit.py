@@ -13,9 +13,9 @@ from automl_xfer.components import StagedModel, Strategy
 from automl_xfer.transfer.adapting import adapt_model, adapts_model
 from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.finishing import finish_backbone
+from automl_xfer.transfer.finishing import differs_by_fold, finish_backbone
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT, read_stages
-from automl_xfer.transfer.frozen_prefix import frozen_prefix, stages_differ_by_fold
+from automl_xfer.transfer.frozen_prefix import frozen_prefix
 from automl_xfer.transfer.gradient import EpochCallback, Teacher, train
 from automl_xfer.transfer.model import TransferModel
 from automl_xfer.transfer.parts import Part, TrainingParts
@@ -171,7 +171,7 @@ def _shared_prefix(
     What an alignment makes of a backbone is another thing in every fold of the target; what it
     makes of the whole model nobody else has.
     """
-    alone = stages_differ_by_fold(strategy.alignment, parts.target is not None)
+    alone = differs_by_fold(strategy.alignment, parts)
     if alone or adapts_model(strategy.alignment):
         return None
     return frozen_prefix(strategy, model.backbone, context)

@@ -11,7 +11,6 @@ from automl_xfer.components import (
     Strategy,
 )
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.loader import ActivationReader, BatchLoader, Reader
 from automl_xfer.transfer.model import parameter_infos
 from automl_xfer.transfer.parts import Part
@@ -32,11 +31,6 @@ def freeze_boundary(backbone: StagedModel, policy: FreezingPolicy, epochs: int) 
     ]
     boundary = min(trained, default=len(backbone.stages))
     return min(boundary, backbone.first_read) if isinstance(backbone, StageFeatures) else boundary
-
-
-def stages_differ_by_fold(alignment: AlignmentMethod, has_target_labels: bool) -> bool:
-    """Whether the alignment changes the stages on the target images of one fold."""
-    return has_target_labels and adapts_backbone(alignment)
 
 
 def frozen_prefix(

@@ -1,5 +1,6 @@
 """Predicted seconds: what must cost less is predicted to cost less."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,6 +86,30 @@ def test_what_cannot_be_cached_costs_more(session, space):
 def test_policies_that_reach_the_first_stage_cost_as_much_as_all(session, space, freezing):
     expected = seconds(session, space, "full", **{"optimization.adamw.epochs": 5})
     assert seconds(session, space, freezing, **{"optimization.adamw.epochs": 5}) == expected
+
+
+def frozen_seconds(session, space, alignment="none"):
+    session.history = SimpleNamespace(strategy=None)
+    session.trials = list
+    names = {"freezing": "linear-probe", "head": "logistic-regression", "alignment": alignment}
+    return predicted_seconds(session, space.strategy("toy", names, {}))
+
+
+def test_frozen_features_are_read_once_and_those_of_a_changed_backbone_in_every_fold(
+    session, space, tmp_path
+):
+    pass_over_all = 0.75 * sum(STAGES) * N
+    assert frozen_seconds(session, space) == pytest.approx(pass_over_all)
+    folds, unlabelled = len(session.plan.folds), replace(space, facts=space.facts | {"unlabelled"})
+    changed = frozen_seconds(session, unlabelled, "adabn")
+    assert changed == pytest.approx(3 * folds * pass_over_all)
+    many = ImageSet(tmp_path / "unlabelled.npy", "unlabelled")
+    np.save(many.path, np.zeros((300, 8, 8, 3), np.uint8))
+    data = replace(session.prepared.data, unlabelled=many)
+    session.prepared = SimpleNamespace(data=data)
+    passes = (3 * N + 300 + 2 * 200) / N  # enough without labels: one backbone for all folds
+    changed = frozen_seconds(session, unlabelled, "adabn")
+    assert changed == pytest.approx(passes * pass_over_all)
 
 
 def test_a_backbone_of_unknown_speed_costs_nothing_yet(session, space):

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from automl_xfer.components import BackboneRequest
+from automl_xfer.data.image_set import ImageSet
 from automl_xfer.space.compose import Space
+from automl_xfer.transfer import finishing
 from automl_xfer.transfer.closed_form import fit_closed_form
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
-from automl_xfer.transfer.parts import TrainingParts
+from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.predicting import predict_probabilities
 from automl_xfer.transfer.pretrain import starting_backbone
 
@@ -169,6 +171,25 @@ def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
         path.write_bytes(file.read_bytes()[:40])
     fit(strategy, parts, context)
     assert calls  # a damaged entry is made anew
+
+
+def test_folds_share_the_backbone_that_enough_images_without_labels_changed(
+    space, parts, context, make_part, monkeypatch
+):
+    strategy = frozen(space, "adabn")
+    bare = make_part(30, 8).image_set
+    seen = Part.whole(ImageSet(bare.path, "no-labels"))
+    backbone = starting_backbone(strategy.backbone, parts, context)
+
+    def key(rows):
+        target = parts.target.take(rows)
+        of_fold = replace(parts, target=target, unlabelled=(target.without_labels(), seen))
+        return fit_closed_form(strategy, of_fold, backbone, context).target.keys
+
+    halves = np.arange(0, len(parts.target), 2), np.arange(1, len(parts.target), 2)
+    assert key(halves[0]) != key(halves[1])  # 30 are too few to stand for the domain
+    monkeypatch.setattr(finishing, "MOST_IMAGES", 30)
+    assert key(halves[0]) == key(halves[1])
 
 
 @pytest.mark.parametrize("name", ["fix-match", "pseudo-label", "mcc", "bnm"])
