@@ -1,16 +1,15 @@
 """Winner: the single best finalist or an ensemble of them, and what it beat."""
 
 import math
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
-from automl_xfer.evaluation.metrics import mean_log_loss, score
+from automl_xfer.evaluation.metrics import score
 from automl_xfer.report.leaderboard import rank
+from automl_xfer.search.ensemble import ensemble_weights
 from automl_xfer.search.finalists import Finalist
 from automl_xfer.search.judging import candidate, read_predictions, source_only
 from automl_xfer.search.latency import fastest, latency_ms, within_limit
@@ -22,8 +21,6 @@ from automl_xfer.study.records import (
     TrialRecord,
     WinnerResult,
 )
-
-_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,10 @@ class Winner:
 
 
 def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
-    """The best finalist, or the greedy ensemble where it is better on held-out predictions.
+    """The ensemble of the finalists, or the best one alone where it is clearly better.
 
-    Greedy forward selection with replacement (Caruana et al. 2004) by log-loss, which tells more
-    than accuracy on few images; the study's metric must not fall. Who prefers speed gets the
-    fastest finalist that the first does not beat beyond the paired interval.
+    Who prefers speed gets the fastest finalist that the first does not beat beyond the paired
+    interval.
     """
     if not within_limit(session, [finalists[0].trial]):
         session.note("No strategy that was tried keeps --max-latency-ms.", warning=True)
@@ -59,20 +55,12 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     if session.options.prefer == "speed":
         equals = _as_good_as_first(session, finalists)
         return Winner(((equals[fastest(session, [each.trial for each in equals])], 1.0),))
-    single = Winner(((finalists[0], 1.0),))
     labels, stack, _ = _held_out(session, finalists)
 
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    weights = greedy_weights(labels, stack, fits)
-    ensemble = np.tensordot(weights, stack, axes=1)
-    metric = session.plan.metric
-    if np.count_nonzero(weights) < 2:
-        return single
-    better = mean_log_loss(labels, ensemble) < mean_log_loss(labels, stack[0])
-    if not better or score(metric, labels, ensemble) < score(metric, labels, stack[0]):
-        return single
+    weights = ensemble_weights(session.plan.metric, labels, stack, fits)
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
 
@@ -107,30 +95,6 @@ def _as_good_as_first(session: Session, finalists: list[Finalist]) -> list[Final
     metric = session.plan.metric
     lows = [paired_interval(metric, labels, stack[0], each)[0] for each in stack]
     return [each for each, low in zip(finalists, lows, strict=True) if low <= 0]
-
-
-def greedy_weights(
-    labels: NDArray[np.int64],
-    stack: NDArray[np.float32],
-    fits: Callable[[set[int]], bool] = lambda chosen: True,
-) -> NDArray[np.float32]:
-    """(M,) weights, sum 1, of models whose probabilities are `stack` (M, N, K).
-
-    `fits` tells whether these models (places) may be in it together.
-    """
-    chosen: list[int] = []
-    best_loss = np.inf
-    for _ in range(_ROUNDS):
-        totals = stack + stack[chosen].sum(0) if chosen else stack
-        losses = np.array([mean_log_loss(labels, total / (len(chosen) + 1)) for total in totals])
-        losses[[not fits({*chosen, place}) for place in range(len(stack))]] = np.inf
-        pick = int(np.argmin(losses))
-        if losses[pick] >= best_loss - 1e-4:
-            break
-        best_loss = losses[pick]
-        chosen.append(pick)
-    counts = Counter(chosen or [0])
-    return np.array([counts[i] / counts.total() for i in range(len(stack))], np.float32)
 
 
 def _held_out(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from automl_xfer.errors import BackboneUnavailableError, ConfigError
+from automl_xfer.search.ensemble import equal_weights, greedy_weights
 from automl_xfer.search.run import run_search
-from automl_xfer.search.winner import greedy_weights
 
 
 def test_a_limit_that_no_backbone_keeps_is_said_in_a_sentence(options):
@@ -37,5 +37,6 @@ def test_the_ensemble_keeps_to_what_may_be_together():
     assert np.count_nonzero(free) > 2
     two = greedy_weights(labels, stack, lambda chosen: len(chosen) <= 2)
     assert np.count_nonzero(two) == 2
+    assert equal_weights(4, lambda chosen: len(chosen) <= 2).tolist() == [0.5, 0.5, 0, 0]
     none = greedy_weights(labels, stack, lambda chosen: False)
     assert none.tolist() == [1, 0, 0, 0]
