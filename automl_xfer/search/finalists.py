@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.components import Strategy
 from automl_xfer.search.committee import committee, one_of_each_kind
 from automl_xfer.search.cost import fit_seconds
-from automl_xfer.search.deadline import FIT_SHARE
+from automl_xfer.search.deadline import FIT_SHARE, SEARCH_SHARE
 from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
@@ -149,12 +149,20 @@ def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
 
 
 def seconds_to_end(session: Session) -> float:
-    """Predicted seconds of all that comes after the search, if it ended now."""
+    """Predicted seconds of all that comes after the search, if it ended now.
+
+    Of the repeats those count that would fit behind the search's own share: the time for others
+    is better spent on searching.
+    """
     if not session.complete_trials():
         return math.inf
     finalists = finalists_of_search(session)
-    rounds = N_REPEATS * _RESERVE * _round_seconds(finalists)
-    return (rounds if len(session.plan.folds) > 1 else 0.0) + _fit_all_seconds(session, finalists)
+    fits = _fit_all_seconds(session, finalists)
+    a_round = _RESERVE * _round_seconds(finalists)
+    room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
+    most = N_REPEATS if len(session.plan.folds) > 1 else 0
+    rounds = min(most, max(0, int(room // max(a_round, 1e-9))))
+    return fits + rounds * a_round
 
 
 def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:

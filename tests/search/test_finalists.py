@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from automl_xfer.search import finalists
 from automl_xfer.search.committee import committee
@@ -107,3 +108,16 @@ def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(monkeypatch):
     monkeypatch.setattr(finalists, "within_limit", lambda session, trials: trials[0] is not ADABN)
     session = SimpleNamespace(has_target_labels=True, complete_trials=lambda: [ADABN, CORAL])
     assert [each.trial for each in finalists.finalists_of_search(session)] == [CORAL]
+
+
+@pytest.mark.parametrize(("a_round", "expected"), [(10, 20 + 20), (100, 20 + 100), (500, 20)])
+def test_time_is_kept_for_the_repeats_that_fit_and_not_for_others(monkeypatch, a_round, expected):
+    monkeypatch.setattr(finalists, "finalists_of_search", lambda session: [])
+    monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 20)
+    monkeypatch.setattr(finalists, "_round_seconds", lambda found: a_round / 1.2)
+    session = SimpleNamespace(
+        complete_trials=lambda: [CORAL],
+        deadline=SimpleNamespace(seconds=600),
+        plan=SimpleNamespace(folds=[0, 1]),
+    )
+    assert finalists.seconds_to_end(session) == pytest.approx(expected)
