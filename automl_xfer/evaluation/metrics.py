@@ -82,14 +82,8 @@ def all_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]
 
 def mean_log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean negative log-probability of the true class, clipped at 1e-6."""
-    return float(log_losses(labels, probabilities).mean())
-
-
-def log_losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
-    """(N,) negative log-probability of the true class, clipped at 1e-6."""
-    picked = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    losses: NDArray[np.float64] = -np.log(np.clip(picked, 1e-6, 1.0))
-    return losses
+    picked = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(picked, 1e-6, 1.0)).mean())
 
 
 def per_class_recall(

@@ -171,8 +171,7 @@ def _latency(session: Session, winner: Winner, needed: float | None) -> str:
 def _selection_bias(session: Session, winner: Winner) -> str:
     """What a reader of the winner's score must know."""
     tried = len(session.complete_trials())
-    unequal = len({weight for _, weight in winner.members}) > 1
-    weights = ", and its weights were fitted on them" if unequal else ""
+    weights = ", and its weights were fitted on them" if len(winner.members) > 1 else ""
     return (
         f"The winner is the best of {tried} strategies on the same images{weights}: its score and "
         "its gains are expected to be a little too high. Only images set apart as a test split "

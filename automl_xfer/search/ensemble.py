@@ -6,13 +6,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_xfer.evaluation.intervals import paired_interval
-from automl_xfer.evaluation.metrics import log_losses, mean_log_loss
+from automl_xfer.evaluation.metrics import mean_log_loss
 
 _ROUNDS = 10
 
-_CLEARLY = 1.96
-"""Standard errors."""
+_PRIOR = 100
+"""Equal weights count as much as greedy ones that are fitted on so many images."""
+
+_LEAST = 0.05
 
 Weights = NDArray[np.float32]
 Fits = Callable[[set[int]], bool]
@@ -20,31 +21,25 @@ Fits = Callable[[set[int]], bool]
 
 
 def ensemble_weights(
-    metric: str,
-    labels: NDArray[np.int64],
-    stack: NDArray[np.float32],
-    fits: Fits = lambda chosen: True,
+    labels: NDArray[np.int64], stack: NDArray[np.float32], fits: Fits = lambda chosen: True
 ) -> Weights:
     """(M,) weights, sum 1, of models, best first, whose probabilities are `stack` (M, N, K).
 
-    All alike, unless the log-loss of greedy weights is clearly better: on few images greedy weights
-    follow luck, and equal ones are the safer choice. The first model alone where its log-loss or
-    the metric is clearly better than the ensemble's. Clearly: beyond the 95 % interval of the
-    difference on the same images.
+    Greedy weights, shrunk towards equal ones: on few images greedy weights follow luck. A model
+    that is left with less than 0.05 is left out.
     """
-    alone, equal = np.eye(len(stack), dtype=np.float32)[0], equal_weights(len(stack), fits)
+    share = len(labels) / (len(labels) + _PRIOR)
     greedy = greedy_weights(labels, stack, fits)
-    chosen = greedy if _clearly_better(labels, _mean(greedy, stack), _mean(equal, stack)) else equal
-    first, together = stack[0], _mean(chosen, stack)
-    better = _clearly_better(labels, first, together)
-    return alone if better or paired_interval(metric, labels, first, together)[0] > 0 else chosen
+    equal = equal_weights(len(stack), {int(place) for place in np.flatnonzero(greedy)}, fits)
+    weights = share * greedy + (1 - share) * equal
+    kept = np.where(weights < _LEAST, 0, weights)
+    return (kept / kept.sum()).astype(np.float32)
 
 
-def equal_weights(n: int, fits: Fits = lambda chosen: True) -> Weights:
-    """(n,) equal weights of as many of the first models as may be together, at least one."""
-    chosen = {0}
-    for place in range(1, n):
-        chosen |= {place} if fits({*chosen, place}) else set()
+def equal_weights(n: int, chosen: set[int], fits: Fits = lambda chosen: True) -> Weights:
+    """(n,) equal weights of the `chosen` and as many of the first others as may be with them."""
+    for place in range(n):
+        chosen = {*chosen, place} if fits({*chosen, place}) else chosen
     shares = [(place in chosen) / len(chosen) for place in range(n)]
     return np.array(shares, np.float32)
 
@@ -70,17 +65,3 @@ def greedy_weights(
         chosen.append(pick)
     counts = Counter(chosen or [0])
     return np.array([counts[i] / counts.total() for i in range(len(stack))], np.float32)
-
-
-def _mean(weights: Weights, stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    together: NDArray[np.float32] = np.tensordot(weights, stack, axes=1)
-    return together
-
-
-def _clearly_better(
-    labels: NDArray[np.int64], ours: NDArray[np.float32], theirs: NDArray[np.float32]
-) -> bool:
-    """Whether our log-loss is lower by more than 1.96 standard errors of the paired difference."""
-    gains = log_losses(labels, theirs) - log_losses(labels, ours)
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
-    return bool(gains.mean() > _CLEARLY * error)

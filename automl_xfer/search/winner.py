@@ -41,7 +41,7 @@ class Winner:
 
 
 def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
-    """The ensemble of the finalists, or the best one alone where it is clearly better.
+    """The ensemble of the finalists; of one where it gets all the weight.
 
     Who prefers speed gets the fastest finalist that the first does not beat beyond the paired
     interval.
@@ -60,7 +60,7 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    weights = ensemble_weights(session.plan.metric, labels, stack, fits)
+    weights = ensemble_weights(labels, stack, fits)
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
 

@@ -1,6 +1,7 @@
-"""Ensemble weights: equal ones unless the held-out images clearly say otherwise."""
+"""Ensemble weights: near to equal on few held-out images, what these say on many."""
 
 import numpy as np
+import pytest
 
 from automl_xfer.search.ensemble import ensemble_weights
 
@@ -14,29 +15,31 @@ def probabilities(labels, right, sure, seed):
     return found
 
 
-def test_on_few_images_luck_gives_no_weight():
+def test_on_few_images_luck_moves_the_weights_little():
     labels = np.arange(21) % 3
     stack = np.stack([probabilities(labels, 0.55, 0.5, seed) for seed in range(5)])
-    np.testing.assert_allclose(ensemble_weights("accuracy", labels, stack), 0.2)
+    weights = ensemble_weights(labels, stack)
+    assert weights.sum() == pytest.approx(1)
+    assert weights.min() > 0.15 and weights.max() < 0.35
 
 
 def test_on_many_images_what_is_worse_is_weighed_down():
     labels = np.arange(900) % 3
     good = [probabilities(labels, 0.9, 0.8, seed) for seed in range(3)]
     stack = np.stack([*good, probabilities(labels, 0.35, 0.9, 7)])
-    weights = ensemble_weights("accuracy", labels, stack)
+    weights = ensemble_weights(labels, stack)
     assert weights[3] == 0
     assert (weights[:3] > 0.2).all()
 
 
 def test_the_first_alone_where_it_is_clearly_better():
-    labels = np.arange(900) % 3
+    labels = np.arange(1500) % 3
     stack = np.stack([probabilities(labels, 0.99, 0.98, 0), probabilities(labels, 0.4, 0.9, 1)])
-    assert ensemble_weights("accuracy", labels, stack).tolist() == [1, 0]
+    assert ensemble_weights(labels, stack).tolist() == [1, 0]
 
 
 def test_models_that_may_not_be_together_are_not():
     labels = np.arange(30) % 3
     stack = np.stack([probabilities(labels, 0.8, 0.8, seed) for seed in range(4)])
-    weights = ensemble_weights("accuracy", labels, stack, lambda chosen: len(chosen) <= 2)
-    assert weights.tolist() == [0.5, 0.5, 0, 0]
+    weights = ensemble_weights(labels, stack, lambda chosen: len(chosen) <= 2)
+    assert np.count_nonzero(weights) == 2
