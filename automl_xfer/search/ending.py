@@ -147,6 +147,7 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     )
     result["sources"] = list(winner.sources)
     result["notes"] += source_notes(winner.sources)
+    result["notes"] += _left_out(session)
     result["notes"].append(_latency(session, winner, result["winner"].get("latency_ms")))
     if session.has_target_labels:
         if len(session.complete_trials()) > 1:
@@ -158,6 +159,20 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     else:
         result["notes"].append(_without_labels(session, winner))
     return result
+
+
+def _left_out(session: Session) -> list[str]:
+    """A sentence on what the search would have begun with, had there been time."""
+    done = {trial.description for trial in session.trials()}
+    waiting = {name: cost for name, cost in session.left_out.items() if name not in done}
+    if not waiting:
+        return []
+    first, cost = next(iter(waiting.items()))
+    others = f", and {len(waiting) - 1} more strategies" if len(waiting) > 1 else ""
+    return [
+        f"For want of time the search began without {first}, which would take about {cost:.0f} s"
+        f"{others}; a longer --time-limit tries them."
+    ]
 
 
 def _latency(session: Session, winner: Winner, needed: float | None) -> str:

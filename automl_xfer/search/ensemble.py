@@ -33,7 +33,8 @@ def ensemble_weights(
     equal = equal_weights(len(stack), {int(place) for place in np.flatnonzero(greedy)}, fits)
     weights = share * greedy + (1 - share) * equal
     kept = np.where(weights < _LEAST, 0, weights)
-    return (kept / kept.sum()).astype(np.float32)
+    shares: Weights = (kept / kept.sum()).astype(np.float32)
+    return shares
 
 
 def equal_weights(n: int, chosen: set[int], fits: Fits = lambda chosen: True) -> Weights:

@@ -155,8 +155,9 @@ def _weighed(found: list[FittedMember], shares: list[float]) -> tuple[SourceResu
         weights = [0.0 if each.weights is None else each.weights[place] for each in found]
         unread = all(each.weights is None for each in found)
         weight = None if unread else float(np.dot(shares, weights))
-        deaf = float(np.dot(shares, [each < NEAR_ZERO for each in weights]))
-        told = {**source, "weight": weight, "left_out_by": deaf}
+        reads = [each.weights is not None for each in found]
+        deaf = [r and weight < NEAR_ZERO for r, weight in zip(reads, weights, strict=True)]
+        told = {**source, "weight": weight, "left_out_by": float(np.dot(shares, deaf))}
         results.append(SourceResult(**told))  # type: ignore[typeddict-item]
     return tuple(results)
 

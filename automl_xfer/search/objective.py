@@ -15,7 +15,7 @@ from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
-from automl_xfer.search.events import TrialFinished, TrialStarted
+from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
     best_trial,
@@ -127,10 +127,9 @@ def would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
     allowed = time_allowed(session, strategy)
     seconds = predicted_seconds(session, strategy)
     if seconds > allowed and role is not Role.SEARCH:
-        session.note(
-            f"{strategy.describe()} was left out: it would take about {seconds:.0f} s, and a trial "
-            f"may take {allowed:.0f} s now"
-        )
+        told = f"it would take about {seconds:.0f} s, and a trial may take {allowed:.0f} s now"
+        session.tell(Note(f"{strategy.describe()} was left out: {told}"))
+        session.left_out.setdefault(strategy.describe(), seconds)
     return seconds > allowed
 
 

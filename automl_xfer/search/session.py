@@ -57,6 +57,7 @@ class Session:
     """By backbone: seconds of each stage in one image's forward pass."""
     latency_ms: dict[str, float] = field(default_factory=dict)  # of one image, by backbone
     seconds_to_end: float = math.inf  # predicted, of what comes after the search
+    left_out: dict[str, float] = field(default_factory=dict)  # strategy of the start -> seconds
     booked_seconds: float = 0.0
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0

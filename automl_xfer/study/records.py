@@ -121,7 +121,7 @@ class SourceResult(TypedDict):
 
     `weight`: how much one of its images counts in the winner, mean 1 over all source images; 0:
     left out; None: the winner reads no source. `left_out_by`: the share of the winner's members
-    that leave it out. Distances are those before and after the alignment.
+    that read sources and leave this one out. Distances are those before and after the alignment.
     """
 
     name: str
