@@ -9,18 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from automl_xfer.bundle.features import BackboneReader, share_backbones
 from automl_xfer.bundle.format import BundleDescription, read_description
 from automl_xfer.bundle.member import load_member
+from automl_xfer.components import StagedModel
 from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.transfer.device import batch_size, resolve_device
-from automl_xfer.transfer.model import (
-    TransferModel,
-    batch_probabilities,
-    ready_to_predict,
-    to_tensor,
-)
+from automl_xfer.transfer.model import TransferModel, ready_to_predict, to_tensor
 
 _BATCH = 64
 
@@ -47,6 +44,7 @@ class Bundle:
     description: BundleDescription
     models: tuple[TransferModel, ...]
     device: str
+    reader: BackboneReader
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,11 +86,14 @@ class Bundle:
         blocks = [self._block(images[i : i + size]) for i in range(0, len(images), size)]
         return np.concatenate(blocks)
 
+    @torch.no_grad()
     def _block(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pixels = to_tensor(images, self.device)
+        pixels, seen = to_tensor(images, self.device), dict[StagedModel, list[torch.Tensor]]()
         total = torch.zeros(len(images), len(self.classes))
         for member, model in zip(self.description.members, self.models, strict=True):
-            total += member.weight * batch_probabilities(model, pixels).cpu()
+            views = self.reader.read(model.backbone, pixels, seen)
+            rows = [model.head(model.feature_map(view)).softmax(1) for view in views]
+            total += member.weight * torch.stack(rows).mean(0).cpu()
         mean: NDArray[np.float32] = total.numpy()
         return mean
 
@@ -115,4 +116,5 @@ def load_bundle(
         )
         for member in description.members
     )
-    return Bundle(description, models, device)
+    share_backbones(models)
+    return Bundle(description, models, device, BackboneReader(device))

@@ -5,19 +5,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from automl_xfer.components import Strategy
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
+from automl_xfer.transfer.adapting import adapts_model
+from automl_xfer.transfer.finishing import finish_key
 
 
 def latency_ms(session: Session, trials: Sequence[TrialRecord]) -> float | None:
-    """Milliseconds for one image and its mirror image, member after member; None if not known."""
-    found = [backbone_latency_ms(session, trial.strategy["backbone"]) for trial in trials]
-    known = [each for each in found if each is not None]
+    """Milliseconds for one image and its mirror image, model after model; None if not known.
+
+    Frozen strategies that leave a backbone as it was, or adapt it alike, share it.
+    """
+    found = {}
+    for trial in trials:
+        for part, needed in _parts_ms(session, trial.strategy["backbone"]).items():
+            found[part, _weights_of(session, trial)] = needed
+    known = [each for each in found.values() if each is not None]
     return sum(known) if len(known) == len(found) else None
 
 
-def backbone_latency_ms(session: Session, backbone: dict[str, object]) -> float | None:
-    """Milliseconds of a backbone, given as its data; those of a fusion's members together.
+def _weights_of(session: Session, trial: TrialRecord) -> str:
+    """What two trials have in common whose backbones end with the same weights."""
+    made = Strategy.from_dict(trial.strategy, session.catalog.classes)
+    shares = made.frozen and not adapts_model(made.alignment) and made.head.stages_read == 1
+    return f"/{finish_key(made.alignment)}" if shares else str(trial.id)
+
+
+def _parts_ms(session: Session, backbone: dict[str, object]) -> dict[str, float | None]:
+    """Milliseconds of a backbone, given as its data, or of each member of a fusion.
 
     Infinite for one that is not in the space any more: it may have been too slow. An untrained one
     is as fast as the first that was looked at, whose architecture it has.
@@ -26,16 +42,17 @@ def backbone_latency_ms(session: Session, backbone: dict[str, object]) -> float 
         if candidate.to_dict() == backbone:
             first = next(iter(session.latency_ms.values()), None)
             fallback = first if candidate.initialisation == "random" else None
-            parts = [session.latency_ms.get(part, fallback) for part in candidate.parts]
-            known = [each for each in parts if each is not None]
-            return sum(known) if len(known) == len(parts) else None
-    return math.inf
+            return {part: session.latency_ms.get(part, fallback) for part in candidate.parts}
+    return {str(backbone): math.inf}
 
 
 def within_limit(session: Session, trials: Sequence[TrialRecord]) -> bool:
     """Whether these together predict an image within --max-latency-ms."""
-    limit, needed = session.options.max_latency_ms, latency_ms(session, trials)
-    return limit is None or needed is None or needed <= limit
+    limit = session.options.max_latency_ms
+    if limit is None:
+        return True
+    needed = latency_ms(session, trials)
+    return needed is None or needed <= limit
 
 
 def fastest(session: Session, trials: Sequence[TrialRecord]) -> int:

@@ -96,14 +96,6 @@ def ready_to_predict(model: TransferModel) -> TransferModel:
 
 
 @torch.no_grad()
-def batch_probabilities(model: TransferModel, pixels: Tensor, *, flip: bool = True) -> Tensor:
-    """uint8 pixels (N, 3, H, W) -> float32 (N, K), averaged over the mirror image too if `flip`."""
-    images = model.backbone.normalise(pixels)
-    views = [images, images.flip(3)] if flip else [images]
-    return torch.stack([view_probabilities(model, model.backbone, view) for view in views]).mean(0)
-
-
-@torch.no_grad()
 def view_probabilities(model: TransferModel, backbone: nn.Module, inputs: Tensor) -> Tensor:
     """Class probabilities (N, K) of a batch; `backbone` computes the model's features from it.
 

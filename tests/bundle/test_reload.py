@@ -108,6 +108,34 @@ def test_every_kind_of_strategy_comes_back_the_same(tmp_path, strategies, kind):
     np.testing.assert_allclose(loaded.probabilities(pixels), expected.numpy(), atol=1e-5)
 
 
+def test_members_that_read_the_same_backbone_share_it_and_predict_the_same(tmp_path, strategies):
+    """Three probes, two of them on one backbone, and a fusion of both: two backbones compute."""
+    kinds = ("probe", "label shift", "fused")
+    models = [assemble(strategies[kind], 5) for kind in kinds]
+    models[1].backbone.load_state_dict(models[0].backbone.state_dict())
+    models[2].backbone.members[0].load_state_dict(models[0].backbone.state_dict())
+    members = []
+    for place, (kind, model) in enumerate(zip(kinds, models, strict=True)):
+        save_member(model, tmp_path / f"member-{place}")
+        members.append(Member(f"member-{place}", 1 / 3, strategies[kind].to_dict()))
+    BundleDescription("s", ("a", "b", "c"), 32, tuple(members), "d", "accuracy").write(tmp_path)
+    loaded = load_bundle(tmp_path, device="cpu")
+    first, second, fused = (model.backbone for model in loaded.models)
+    assert first is second is fused.members[0]
+    for n in (4, 70):  # from 64 images on batch norms are folded
+        pixels = np.random.default_rng(n).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+        with torch.no_grad():
+            tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+            rows = [
+                model.head(model.feature_map(model.backbone(view))).softmax(1)
+                for model in models
+                for images in [model.backbone.normalise(tensor)]
+                for view in (images, images.flip(3))
+            ]
+        expected = torch.stack(rows).mean(0).numpy()
+        np.testing.assert_allclose(loaded.probabilities(pixels), expected, atol=1e-3)
+
+
 def test_an_unreadable_image_is_named_and_the_others_keep_their_order(tmp_path, strategies):
     write(tmp_path, strategies["probe"], assemble(strategies["probe"], 0))
     paths = [tmp_path / f"{number}.png" for number in range(4)]
