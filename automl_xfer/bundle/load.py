@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.transfer.device import batch_size, resolve_device
+from automl_xfer.transfer.folding import worth_folding
 from automl_xfer.transfer.model import TransferModel, ready_to_predict, to_tensor
 
 _BATCH = 64
@@ -44,7 +46,10 @@ class Bundle:
     description: BundleDescription
     models: tuple[TransferModel, ...]
     device: str
-    reader: BackboneReader
+
+    @cached_property
+    def _reader(self) -> BackboneReader:
+        return BackboneReader(self.device)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,16 +87,17 @@ class Bundle:
 
         The weighted mean over the members and over the image and its mirror image.
         """
-        size = batch_size(self.device)
-        blocks = [self._block(images[i : i + size]) for i in range(0, len(images), size)]
+        size, fold = batch_size(self.device), worth_folding(images, self.device)
+        starts = range(0, len(images), size)
+        blocks = [self._block(images[start : start + size], fold=fold) for start in starts]
         return np.concatenate(blocks)
 
     @torch.no_grad()
-    def _block(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _block(self, images: NDArray[np.uint8], *, fold: bool) -> NDArray[np.float32]:
         pixels, seen = to_tensor(images, self.device), dict[StagedModel, list[torch.Tensor]]()
         total = torch.zeros(len(images), len(self.classes))
         for member, model in zip(self.description.members, self.models, strict=True):
-            views = self.reader.read(model.backbone, pixels, seen)
+            views = self._reader.read(model.backbone, pixels, seen, fold=fold)
             rows = [model.head(model.feature_map(view)).softmax(1) for view in views]
             total += member.weight * torch.stack(rows).mean(0).cpu()
         mean: NDArray[np.float32] = total.numpy()
@@ -117,4 +123,4 @@ def load_bundle(
         for member in description.members
     )
     share_backbones(models)
-    return Bundle(description, models, device, BackboneReader(device))
+    return Bundle(description, models, device)

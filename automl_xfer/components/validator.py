@@ -32,6 +32,13 @@ class PseudoTarget:
     probabilities: Probabilities  # (N, K)
     labels: NDArray[np.int64]  # (N,)
 
+    @property
+    def accuracy(self) -> float:
+        """Share that is right, 0..1; equally likely classes count as one of them by chance."""
+        tops = self.probabilities == self.probabilities.max(1, keepdims=True)
+        right = tops[np.arange(len(tops)), self.labels] / tops.sum(1)
+        return float(right.mean())
+
 
 @dataclass(frozen=True)
 class UnlabelledPredictions:

@@ -121,7 +121,7 @@ def with_telling_sources(
     is what the number is to tell.
     """
     found = [
-        float((each.pseudo_target.probabilities.argmax(1) == each.pseudo_target.labels).mean())
+        each.pseudo_target.accuracy
         for each, gate in zip(candidates, open_gate, strict=True)
         if gate and each.pseudo_target is not None and len(each.pseudo_target.labels)
     ]

@@ -20,6 +20,7 @@ from automl_xfer.transfer.finishing import (
     adapts_backbone,
     differs_by_fold,
     finish_key,
+    images_that_adapt,
 )
 from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.gradient import reads_target
@@ -147,15 +148,21 @@ def _images_adapting(session: Session, strategy: Strategy) -> float:
 def _images_read(session: Session, strategy: Strategy) -> float:
     """Forward passes that reading its features costs a frozen strategy.
 
-    Where it first adapts the backbone, each domain's statistics are taken at half the speed.
+    Where it first adapts the backbone, statistics are taken at half the speed.
     """
     data, method = session.prepared.data, strategy.alignment
     sizes = {name: len(getattr(data, name) or ()) for name in _sets_read(session, method)}
     if not adapts_backbone(method):
         return sum(sizes.values())
-    passes = {name: size + 2 * min(size, MOST_IMAGES) for name, size in sizes.items()}
-    folds = len(session.plan.folds) if differs_by_fold(method, training_parts(data)) else 1
-    return sum(n * (1 if name == "source" else folds) for name, n in passes.items())
+    parts = training_parts(data)
+    adapting = sum(map(len, images_that_adapt(parts.unlabelled)))
+    of_source = sizes.pop("source", 0)
+    of_target = sum(sizes.values()) + 2 * min(adapting, MOST_IMAGES)
+    if method.adapts_each_domain:
+        of_source += 2 * min(of_source, MOST_IMAGES)
+    return of_source + of_target * (
+        len(session.plan.folds) if differs_by_fold(method, parts) else 1
+    )
 
 
 def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Weights of an ensemble of finalists, from their held-out predictions."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +21,31 @@ Fits = Callable[[set[int]], bool]
 
 
 def ensemble_weights(
-    labels: NDArray[np.int64], stack: NDArray[np.float32], fits: Fits = lambda chosen: True
+    labels: NDArray[np.int64],
+    stack: NDArray[np.float32],
+    good: Sequence[int],
+    fits: Fits = lambda chosen: True,
 ) -> Weights:
     """(M,) weights, sum 1, of models, best first, whose probabilities are `stack` (M, N, K).
 
-    Greedy weights, shrunk towards equal ones: on few images greedy weights follow luck. A model
-    that is left with less than 0.05 is left out.
+    Greedy weights, shrunk towards equal ones of those that are `good` (places): on few images
+    greedy weights follow luck. A model that is left with less than 0.05 is left out.
     """
     share = len(labels) / (len(labels) + _PRIOR)
     greedy = greedy_weights(labels, stack, fits)
-    equal = equal_weights(len(stack), {int(place) for place in np.flatnonzero(greedy)}, fits)
+    picked = {int(place) for place in np.flatnonzero(greedy)}
+    equal = equal_weights(len(stack), picked, good, fits)
     weights = share * greedy + (1 - share) * equal
     kept = np.where(weights < _LEAST, 0, weights)
     shares: Weights = (kept / kept.sum()).astype(np.float32)
     return shares
 
 
-def equal_weights(n: int, chosen: set[int], fits: Fits = lambda chosen: True) -> Weights:
-    """(n,) equal weights of the `chosen` and as many of the first others as may be with them."""
-    for place in range(n):
+def equal_weights(
+    n: int, chosen: set[int], good: Sequence[int], fits: Fits = lambda chosen: True
+) -> Weights:
+    """(n,) equal weights of the `chosen` and as many of the `good` as may be with them."""
+    for place in good:
         chosen = {*chosen, place} if fits({*chosen, place}) else chosen
     shares = [(place in chosen) / len(chosen) for place in range(n)]
     return np.array(shares, np.float32)

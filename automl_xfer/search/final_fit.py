@@ -88,7 +88,7 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
     sources: tuple[SourceResult, ...] = ()
     if request.measure_sources and request.data.source is not None:
         try:
-            sources = tuple(source_results(request.data, fitted, strategy, context))
+            sources = tuple(source_results(request.data, fitted, strategy, context, parts))
         except Exception:  # a table of the report is not worth a model
             logger.warning("the sources could not be measured", exc_info=True)
     return FittedMember(weights, sources)

@@ -77,12 +77,15 @@ def finalists_of_search(session: Session) -> list[Finalist]:
         ranking = _fast_enough(session, ranked(session, complete))
         chosen = one_of_each_kind(ranking)[:N_FINALISTS]
     else:
+        ranking = behind_open_gates(session, complete)
         chosen = committee(
-            _fast_enough(session, behind_open_gates(session, complete)),
+            ranking,
             reference,
             lambda trial: candidate(session, trial).target,
             lambda trial: _leaves_out_a_source(session, trial),
         )
+        fast = [trial for trial in chosen if within_limit(session, [trial])]
+        chosen = fast or _fast_enough(session, ranking)[:1] or chosen
     return [Finalist(trial) for trial in chosen]
 
 

@@ -28,8 +28,11 @@ def latency_ms(session: Session, trials: Sequence[TrialRecord]) -> float | None:
 def _weights_of(session: Session, trial: TrialRecord) -> str:
     """What two trials have in common whose backbones end with the same weights."""
     made = Strategy.from_dict(trial.strategy, session.catalog.classes)
-    shares = made.frozen and not adapts_model(made.alignment) and made.head.stages_read == 1
-    return f"/{finish_key(made.alignment)}" if shares else str(trial.id)
+    as_loaded = made.backbone.initialisation == "pretrained" and made.head.stages_read == 1
+    adapted = finish_key(made.alignment)
+    alike = not adapted or len(made.backbone.parts) == 1  # a fusion's members adapt as one
+    shares = made.frozen and as_loaded and alike and not adapts_model(made.alignment)
+    return f"/{adapted}" if shares else str(trial.id)
 
 
 def _parts_ms(session: Session, backbone: dict[str, object]) -> dict[str, float | None]:

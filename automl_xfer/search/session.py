@@ -148,8 +148,9 @@ class Session:
     def remember_micro_batches(self, needed: int) -> None:
         """Later trials and runs of this study need not find it out again."""
         if needed > self.micro_batches:
-            self.micro_batches = needed
             facts = self.store.get_study(self.name).facts
+            needed = max(needed, int(facts.get(_MICRO_BATCHES, 1)))  # type: ignore[call-overload]
+            self.micro_batches = needed
             self.store.update_study(self.name, facts={**facts, _MICRO_BATCHES: needed})
             self.note(
                 f"The memory of {self.device} did not suffice: training steps add up {needed} "

@@ -24,11 +24,15 @@ def source_results(
     fitted: FittedStrategy,
     strategy: Strategy,
     context: FitContext,
+    used: TrainingParts,
 ) -> list[SourceResult]:
-    """One entry for each source, in the order of their names; the weights are still to be set."""
+    """One entry for each source, in the order of their names; the weights are still to be set.
+
+    `used` is what was fitted on, which a backbone that is trained on the source began with too.
+    """
     parts = training_parts(data)
     assert parts.source is not None and data.source_domains is not None
-    backbone = starting_backbone(strategy.backbone, parts, context)
+    backbone = starting_backbone(strategy.backbone, used, context)
     measuring = measuring_backbone(strategy, parts, context)
     domains = measure_sources(parts, data.source_names, measuring, context)
 

@@ -60,7 +60,9 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    weights = ensemble_weights(labels, stack, fits)
+    equals = _as_good_as_first(session, finalists)
+    good = [place for place, each in enumerate(finalists) if each in equals]
+    weights = ensemble_weights(labels, stack, good, fits)
     members = zip(finalists, weights.tolist(), strict=True)
     return Winner(tuple((each, weight) for each, weight in members if weight > 0))
 

@@ -36,6 +36,13 @@ def choice_key(axis: str, names: Sequence[str]) -> str:
     return f"{axis}~{digest}"
 
 
+def parameter_key(key: str, allowed: ParameterRange) -> str:
+    """The name that Optuna knows a parameter by; that of a choice tells its values as well."""
+    if isinstance(allowed, FloatRange | IntRange):
+        return key
+    return choice_key(key, [str(value) for value in allowed.values])
+
+
 @dataclass(frozen=True)
 class Draw:
     """Draws from an Optuna trial. What has one answer only is not drawn."""
@@ -55,7 +62,8 @@ class Draw:
             return self.trial.suggest_float(key, allowed.low, allowed.high, log=allowed.log)
         if isinstance(allowed, IntRange):
             return self.trial.suggest_int(key, allowed.low, allowed.high, log=allowed.log)
-        return self.trial.suggest_categorical(key, choices=cast(Sequence[Any], allowed.values))
+        values = cast(Sequence[Any], allowed.values)
+        return self.trial.suggest_categorical(parameter_key(key, allowed), choices=values)
 
 
 @dataclass(frozen=True)
@@ -75,8 +83,9 @@ class Follow:
     def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
         """The strategy's value of this parameter."""
         axis, _, parameter = key.split(".")
-        self.parameters[key] = getattr(self.strategy.components()[axis], parameter)
-        return self.parameters[key]
+        value = getattr(self.strategy.components()[axis], parameter)
+        self.parameters[parameter_key(key, allowed)] = value
+        return value
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Space:
 
     def suggest(self, trial: "BaseTrial") -> Strategy:
         """Draw a strategy. A choice is called `axis~digest of the names`, a parameter
-        `axis.component.parameter`.
+        `axis.component.parameter`, with a digest of its values where it has a few named ones.
         """
         return self._compose(Draw(trial))
 

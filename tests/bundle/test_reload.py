@@ -134,6 +134,7 @@ def test_members_that_read_the_same_backbone_share_it_and_predict_the_same(tmp_p
             ]
         expected = torch.stack(rows).mean(0).numpy()
         np.testing.assert_allclose(loaded.probabilities(pixels), expected, atol=1e-3)
+        assert len(loaded._reader._fast) == (2 if n == 70 else 0)
 
 
 def test_an_unreadable_image_is_named_and_the_others_keep_their_order(tmp_path, strategies):

@@ -112,6 +112,12 @@ def test_who_fails_on_a_held_out_source_ranks_behind_who_does_not(validators):
     assert ranks[2] < ranks[0] < ranks[1]
 
 
+def test_a_fit_that_failed_on_the_held_out_source_scores_as_chance():
+    labels = np.repeat([0, 1], [70, 30])
+    alike = PseudoTarget(np.full((100, 2), 0.5, np.float32), labels)
+    assert alike.accuracy == 0.5
+
+
 def test_a_held_out_source_on_which_all_fail_tells_nothing(validators):
     same = candidate(BALANCED)
     ranks = mean_ranks([held_out(same, r) for r in (0.35, 0.4, 0.2)], validators, same)

@@ -107,7 +107,7 @@ def test_frozen_features_are_read_once_and_those_of_a_changed_backbone_in_every_
     np.save(many.path, np.zeros((300, 8, 8, 3), np.uint8))
     data = replace(session.prepared.data, unlabelled=many)
     session.prepared = SimpleNamespace(data=data)
-    passes = (3 * N + 300 + 2 * 200) / N  # enough without labels: one backbone for all folds
+    passes = (N + 300 + 2 * 200) / N  # enough without labels: one backbone for all folds
     changed = frozen_seconds(session, unlabelled, "adabn")
     assert changed == pytest.approx(passes * pass_over_all)
 

@@ -18,7 +18,7 @@ def probabilities(labels, right, sure, seed):
 def test_on_few_images_luck_moves_the_weights_little():
     labels = np.arange(21) % 3
     stack = np.stack([probabilities(labels, 0.55, 0.5, seed) for seed in range(5)])
-    weights = ensemble_weights(labels, stack)
+    weights = ensemble_weights(labels, stack, range(len(stack)))
     assert weights.sum() == pytest.approx(1)
     assert weights.min() > 0.15 and weights.max() < 0.35
 
@@ -27,7 +27,7 @@ def test_on_many_images_what_is_worse_is_weighed_down():
     labels = np.arange(900) % 3
     good = [probabilities(labels, 0.9, 0.8, seed) for seed in range(3)]
     stack = np.stack([*good, probabilities(labels, 0.35, 0.9, 7)])
-    weights = ensemble_weights(labels, stack)
+    weights = ensemble_weights(labels, stack, range(len(stack)))
     assert weights[3] == 0
     assert (weights[:3] > 0.2).all()
 
@@ -35,11 +35,21 @@ def test_on_many_images_what_is_worse_is_weighed_down():
 def test_the_first_alone_where_it_is_clearly_better():
     labels = np.arange(1500) % 3
     stack = np.stack([probabilities(labels, 0.99, 0.98, 0), probabilities(labels, 0.4, 0.9, 1)])
-    assert ensemble_weights(labels, stack).tolist() == [1, 0]
+    assert ensemble_weights(labels, stack, range(len(stack))).tolist() == [1, 0]
 
 
 def test_models_that_may_not_be_together_are_not():
     labels = np.arange(30) % 3
     stack = np.stack([probabilities(labels, 0.8, 0.8, seed) for seed in range(4)])
-    weights = ensemble_weights(labels, stack, lambda chosen: len(chosen) <= 2)
+    weights = ensemble_weights(labels, stack, range(4), lambda chosen: len(chosen) <= 2)
     assert np.count_nonzero(weights) == 2
+
+
+def test_what_is_clearly_beaten_gets_no_equal_share():
+    labels = np.arange(30) % 3
+    collapsed = np.tile(np.array([0.9, 0.05, 0.05], np.float32), (30, 1))
+    stack = np.stack([probabilities(labels, 0.9, 0.8, 0), *[collapsed] * 4])
+    weights = ensemble_weights(labels, stack, [0])
+    assert weights[0] > 0.9
+    together = np.tensordot(weights, stack, axes=1).argmax(1)
+    assert np.mean(together == labels) == np.mean(stack[0].argmax(1) == labels)

@@ -35,8 +35,17 @@ def test_the_ensemble_keeps_to_what_may_be_together():
     stack = (np.exp(logits) / np.exp(logits).sum(2, keepdims=True)).astype(np.float32)
     free = greedy_weights(labels, stack)
     assert np.count_nonzero(free) > 2
-    two = greedy_weights(labels, stack, lambda chosen: len(chosen) <= 2)
+
+    def fits(chosen):
+        return len(chosen) <= 2
+
+    two = greedy_weights(labels, stack, fits)
     assert np.count_nonzero(two) == 2
-    assert equal_weights(4, {1}, lambda chosen: len(chosen) <= 2).tolist() == [0.5, 0.5, 0, 0]
+    assert equal_weights(4, {1}, range(4), lambda chosen: len(chosen) <= 2).tolist() == [
+        0.5,
+        0.5,
+        0,
+        0,
+    ]
     none = greedy_weights(labels, stack, lambda chosen: False)
     assert none.tolist() == [1, 0, 0, 0]

@@ -91,7 +91,7 @@ def test_shuffled_labels_are_left_out_and_said(space, data, context):
     fitted = fit(strategy, used, context)
     truth = np.arange(40) % 2
     assert np.mean(fitted.predict(used.unlabelled[0]).argmax(1) == truth) > 0.9
-    results = source_results(data, fitted, strategy, context)
+    results = source_results(data, fitted, strategy, context, used)
     assert [each["name"] for each in results] == ["clean", "noise"]
     assert results[1]["consistency"] < 0.7 < results[0]["consistency"]
     weighed = [{**each, "weight": use.weight} for each, use in zip(results, uses, strict=True)]

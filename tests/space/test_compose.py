@@ -26,7 +26,9 @@ from toy_space import (
 )
 
 from automl_xfer.components import Strategy
+from automl_xfer.components.base import FloatRange, Options
 from automl_xfer.errors import ComponentError, ConfigError
+from automl_xfer.space.choosing import parameter_key
 
 
 def test_what_a_component_requires_holds_whenever_it_is_drawn():
@@ -55,7 +57,7 @@ def test_parameters_are_named_by_axis_component_and_field_and_never_mix():
     seen = {}
     for _, trial in draws(space(), 100):
         seen |= trial.distributions
-    values = {key for key in seen if "~" not in key}
+    values = {key.split("~")[0] for key in seen if "." in key}
     assert values == {
         "freezing.deep.depth",
         "alignment.adversary.weight",
@@ -68,7 +70,8 @@ def test_parameters_are_named_by_axis_component_and_field_and_never_mix():
     }
     weight = seen["alignment.adversary.weight"]
     assert (weight.low, weight.high, weight.log) == (1e-3, 10.0, True)
-    assert seen["head.solved.norm"].choices == ("l2", "none")
+    norm = parameter_key("head.solved.norm", Options(("l2", "none")))
+    assert seen[norm].choices == ("l2", "none")
 
 
 def test_a_choice_has_one_name_for_each_set_of_names():
@@ -84,6 +87,15 @@ def test_a_choice_has_one_name_for_each_set_of_names():
         ("none", "statistics"),  # small, probe
         ("adversary", "none"),  # bare, deep
     }
+
+
+def test_a_parameter_of_choices_has_one_name_for_each_set_of_values():
+    two, three = (Options(values) for values in (("a", "b"), ("a", "b", "c")))
+    keys = [parameter_key("alignment.mixture.prior", allowed) for allowed in (two, three, two)]
+    assert keys[0] == keys[2] != keys[1]
+    assert all(key.startswith("alignment.mixture.prior~") for key in keys)
+    number = FloatRange(0.0, 1.0, log=False)
+    assert parameter_key("alignment.mixture.share", number) == "alignment.mixture.share"
 
 
 def test_a_name_that_leads_nowhere_is_never_drawn():
