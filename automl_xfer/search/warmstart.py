@@ -66,14 +66,14 @@ def _read(numbers: list[float]) -> FeatureStatistics:
 
 
 def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
-    """Its winner's strategies, then the best by score, those that this study's space has too."""
+    """Its winner's strategies in their order, then the best by score; those that fit here too."""
     trials = [
         trial
         for trial in session.store.trials(study.name)
         if trial.state is TrialState.COMPLETE and trial.repeats is None
     ]
     won = (study.result or {}).get("winner", {}).get("trials", [])
-    first = [trial for trial in trials if trial.id in won]
+    first = sorted((t for t in trials if t.id in won), key=lambda trial: won.index(trial.id))
     seen: set[str] = set()
     for trial in [*first, *rank(trials)]:
         strategy = _made_here(session, trial)
