@@ -88,6 +88,7 @@ def toy_weights(folder: Path) -> Path:
     torch.manual_seed(0)
     model = timm.create_model("resnet10t", num_classes=10)
     cfg = {"input_size": [3, 64, 64], "mean": [0.5] * 3, "std": [0.25] * 3}
+    cfg |= {"num_classes": 10, "classifier": "fc"}
     config = {"architecture": "resnet10t", "num_classes": 10, "pretrained_cfg": cfg}
     (folder / "weights" / "toy").mkdir(parents=True)
     (folder / "weights" / "toy" / "config.json").write_text(json.dumps(config))
