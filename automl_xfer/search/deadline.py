@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
+LOOK_SHARE = 0.35
+"""After this a backbone that was not looked at yet is left out."""
+
 SEARCH_SHARE = 0.65
 """The search itself may go on this long; finalists, the final fit and the report need the rest."""
 

@@ -8,6 +8,7 @@ from scipy.stats import rankdata
 from automl_xfer.components import Backbone
 from automl_xfer.errors import BackboneUnavailableError, ConfigError
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
+from automl_xfer.search.deadline import LOOK_SHARE
 from automl_xfer.search.look import BackboneLook, LookRequest, look_at_backbone
 from automl_xfer.search.session import Session
 from automl_xfer.search.warmstart import remember
@@ -57,7 +58,7 @@ def _look(session: Session, backbone: Backbone) -> BackboneLook:
         plugins=session.plugins,
         facts=session.space.facts,
     )
-    timeout = session.search_left(0.5)
+    timeout = session.deadline.left(LOOK_SHARE)
     look: BackboneLook = run_in_child(
         look_at_backbone, request, timeout=timeout, should_stop=session.should_stop
     )

@@ -85,15 +85,18 @@ class Session:
         """Whether the target has labels to select by."""
         return self.plan.kind != "no-target-labels"
 
-    def search_left(self, part: float = 1.0) -> float:
-        """Seconds until the search, or this part of it, must end.
+    def search_left(self) -> float:
+        """Seconds until the search must end.
 
         With target labels finalists are repeated after it; without, only the final fits come.
+        Where nothing has finished yet there is nothing to end with: it goes on as long as it may.
         """
+        if math.isinf(self.seconds_to_end) and not self.complete_trials():
+            return self.deadline.left(LONGEST_SEARCH_SHARE)
         if not self.has_target_labels:
-            return self.deadline.left(part * SEARCH_SHARE_WITHOUT_LABELS)
+            return self.deadline.left(SEARCH_SHARE_WITHOUT_LABELS)
         share = FIT_SHARE - self.seconds_to_end / self.deadline.seconds
-        return self.deadline.left(part * min(max(share, SEARCH_SHARE), LONGEST_SEARCH_SHARE))
+        return self.deadline.left(min(max(share, SEARCH_SHARE), LONGEST_SEARCH_SHARE))
 
     def trial_left(self) -> float:
         """Seconds that a trial may take that begins now.

@@ -143,3 +143,15 @@ def test_a_late_trial_leaves_time_for_itself_as_winner(elapsed, folds, expected)
         search_left=lambda: max(0.0, 0.88 * 600 - elapsed),
     )
     assert Session.trial_left(session) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("complete", "expected"), [([], 0.88 * 600), ([1], 0.65 * 600)])
+def test_a_search_that_finished_nothing_goes_on_as_long_as_it_may(complete, expected):
+    session = SimpleNamespace(
+        deadline=Clock(0),
+        has_target_labels=True,
+        seconds_to_end=np.inf,
+        complete_trials=lambda: complete,
+    )
+    session.deadline.seconds = 600
+    assert Session.search_left(session) == pytest.approx(expected)
