@@ -36,7 +36,7 @@ class Winner:
     @property
     def description(self) -> str:
         """What it is, in one line."""
-        names = [f"{weight:.1f} x {each.trial.description}" for each, weight in self.members]
+        names = [f"{weight:.2f} x {each.trial.description}" for each, weight in self.members]
         return self.members[0][0].trial.description if len(names) == 1 else " + ".join(names)
 
 
