@@ -52,15 +52,14 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
         return Winner(((finalists[0], 1.0),))
     if not session.has_target_labels:
         return _committee(session, finalists)
+    equals = _as_good_as_first(session, finalists)
     if session.options.prefer == "speed":
-        equals = _as_good_as_first(session, finalists)
         return Winner(((equals[fastest(session, [each.trial for each in equals])], 1.0),))
     labels, stack, _ = _held_out(session, finalists)
 
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    equals = _as_good_as_first(session, finalists)
     good = [place for place, each in enumerate(finalists) if each in equals]
     weights = ensemble_weights(labels, stack, good, fits)
     members = zip(finalists, weights.tolist(), strict=True)

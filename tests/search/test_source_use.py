@@ -127,6 +127,7 @@ def test_a_source_of_noise_judges_nobody(space, data, context):
     """Trained on shuffled labels everyone is at chance on the other source: that tells nothing."""
     strategy = strategy_with(space, "all-sources")
     found = pseudo_target(strategy, training_parts(data), NAMES, context, CATALOG.classes)
+    assert found is not None  # it is stored, and the pool decides what it tells
     some = np.full((4, 2), 0.5, np.float32)
     (kept,) = with_telling_sources(
         [Candidate(some, some, np.zeros(4), pseudo_target=found)], [True]
