@@ -66,22 +66,24 @@ def collapsed(candidate: Candidate, reference: Candidate | None) -> bool:
     return bool(np.any(ours < COLLAPSE_SHARE * expected - 1) or 2 * gone.sum() > gone.size)
 
 
-def passes_gates(
-    candidate: Candidate, reference: Candidate | None, candidates: Sequence[Candidate]
-) -> bool:
-    """Whether held-out source accuracy holds and no class collapsed, both against source-only.
+def open_gates(candidates: Sequence[Candidate], reference: Candidate | None) -> list[bool]:
+    """For each, whether held-out source accuracy holds and no class collapsed.
 
-    Accuracy is compared on the sources that the candidate learns from: to leave out a harmful one
-    is no fault. To learn from a harmful one alone is: on its own sources a candidate must do at
-    least half as well as the best of `candidates` does on theirs. Without source-only, that best
-    one is what accuracy is compared with.
+    Both against source-only. Accuracy is compared on the sources that the candidate learns from:
+    to leave out a harmful one is no fault. To learn from a harmful one alone is: on its own
+    sources a candidate must do at least half as well as the best of all does on theirs. Without
+    source-only, the best of all on the same sources is what accuracy is compared with.
     """
-    rows = _learnt(candidate)
-    own = candidate.source_accuracy(rows)
+    rows = [_learnt(each) for each in candidates]
+    own = [each.source_accuracy(of) for each, of in zip(candidates, rows, strict=True)]
+    best = max(own, default=0.0)
     others = candidates if reference is None else [reference]
-    kept = own >= max(each.source_accuracy(rows) for each in others) - SOURCE_TOLERANCE
-    sound = own >= 0.5 * max(each.source_accuracy(_learnt(each)) for each in candidates)
-    return kept and sound and not collapsed(candidate, reference)
+    return [
+        mine >= max(each.source_accuracy(of) for each in others) - SOURCE_TOLERANCE
+        and mine >= 0.5 * best
+        and not collapsed(candidate, reference)
+        for candidate, of, mine in zip(candidates, rows, own, strict=True)
+    ]
 
 
 def _learnt(candidate: Candidate) -> NDArray[np.bool_] | None:
@@ -155,7 +157,7 @@ def mean_ranks(
     silences nobody. A validator that has nothing to say of some other candidate is not heard.
     `kinds` says which candidates are of one kind, of which two have a voice.
     """
-    open_gate = [passes_gates(c, reference, candidates) for c in candidates]
+    open_gate = open_gates(candidates, reference)
     pool = pool_of(candidates, open_gate, kinds)
     counted = [validator for validator in validators if validator.weight > 0]
     seen = [seen_of(each, pool) for each in with_telling_sources(candidates, open_gate)]

@@ -22,9 +22,10 @@ class TrialHistory:
 
     def all(self) -> list[TrialRecord]:
         """Every trial as it is now."""
-        running = [id for id, trial in self._known.items() if trial.state is TrialState.RUNNING]
-        last = max(self._known, default=0)
-        for trial in self._store.trials_since(self._study, last - _OVERLAP, running):
+        running = {id for id, trial in self._known.items() if trial.state is TrialState.RUNNING}
+        since = max(self._known, default=0) - _OVERLAP
+        ended = [id for id in self._known if id > since and id not in running]
+        for trial in self._store.trials_since(self._study, since, running, ended):
             self._known[trial.id] = trial
         return [self._known[id] for id in sorted(self._known)]
 

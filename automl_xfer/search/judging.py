@@ -13,7 +13,7 @@ from automl_xfer.errors import StudyError
 from automl_xfer.evaluation.unlabelled import (
     Candidate,
     mean_ranks,
-    passes_gates,
+    open_gates,
     pool_of,
     seen_of,
     with_telling_sources,
@@ -141,7 +141,7 @@ def unlabelled_score(session: Session, record: TrialRecord) -> float:
     finished = [*session.complete_trials(), record]
     candidates = [candidate(session, each) for each in finished]
     reference = _reference(session, finished)
-    open_gate = [passes_gates(each, reference, candidates) for each in candidates]
+    open_gate = open_gates(candidates, reference)
     pool = pool_of(candidates, open_gate, [_kind(each) for each in finished])
     seen = seen_of(with_telling_sources(candidates, open_gate)[-1], pool)
     counted = [validator for validator in session.validators if validator.weight > 0]

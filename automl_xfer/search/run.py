@@ -21,7 +21,8 @@ from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import Role, StudyRecord
+from automl_xfer.study.records import Role, StudyRecord, TrialState
+from automl_xfer.study.workers import current_worker
 
 _MOST_SKIPPED = 100
 """So many draws in a row that cannot be run, and the search has nothing left to try."""
@@ -66,13 +67,20 @@ def _search(session: Session) -> None:
     session.phase("search", session.plan.describe(_n_labelled(session)))
     while not _search_is_over(session, limit):
         try:
-            session.optuna_study.optimize(
-                lambda trial: objective(session, trial), n_trials=1, catch=(TrialFailedError,)
-            )
+            run_one_trial(session)
         except StopRequested:
             break
-        if session.has_target_labels:
-            session.seconds_to_end = seconds_to_end(session)
+
+
+def run_one_trial(session: Session) -> None:
+    """Let Optuna draw a strategy, run it, and foresee anew what the end will take."""
+    here, running = current_worker(), TrialState.RUNNING
+    others = any(each.state is running and each.worker != here for each in session.trials())
+    study = session.optuna_study
+    study.sampler = session.samplers[others]
+    study.optimize(lambda trial: objective(session, trial), n_trials=1, catch=(TrialFailedError,))
+    if session.has_target_labels:
+        session.seconds_to_end = seconds_to_end(session)
 
 
 def _run_baselines_outside(session: Session) -> None:

@@ -135,6 +135,19 @@ class Session:
             self.tell(Note(message, warning))
 
     @cached_property
+    def samplers(self) -> dict[bool, optuna.samplers.TPESampler]:
+        """By whether other processes run trials of the study now.
+
+        What they run counts as bad, so that no two go to one place; for that the database is read
+        before every parameter, which one process alone need not do.
+        """
+        seed = self.options.seed + len(self.trials())
+        return {
+            others: optuna.samplers.TPESampler(seed=seed + others, constant_liar=others)
+            for others in (False, True)
+        }
+
+    @cached_property
     def history(self) -> TrialHistory:
         """The study's trials as this process knows them."""
         return TrialHistory(self.store, self.name)

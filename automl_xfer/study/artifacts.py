@@ -7,7 +7,7 @@ from typing import BinaryIO
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
-from optuna_dashboard._note import note_ver_key, save_note_with_version
+from optuna_dashboard._note import note_ver_key, split_body
 
 from automl_xfer.study.records import TrialRecord
 
@@ -23,16 +23,18 @@ def attach_trial_note(
     artifacts_dir: Path,
     images: Sequence[Path] = (),
 ) -> None:
-    """Give Optuna's trial a note about `record` that shows `images` (kept in `artifacts_dir`).
+    """Give Optuna's trial its note about `record` that shows `images` (kept in `artifacts_dir`).
 
     `study_id` and `trial_id` are the database's (`study._study_id`, `trial._trial_id`). With
     images, call it before the trial is told: Optuna takes no artifact for an ended trial.
     """
     links = _upload(storage, study_id, trial_id, images, artifacts_dir) if images else []
     body = "\n\n".join([trial_note(record), *links])
-    # The public save_note takes a live Trial only, and making one here would sample again.
-    version = storage.get_study_system_attrs(study_id).get(note_ver_key(trial_id), 0)
-    save_note_with_version(storage, study_id, trial_id, version + 1, body)
+    # The public save_note takes a live Trial only, and making one here would sample again; it
+    # also reads the notes of all trials.
+    for key, part in split_body(body, trial_id).items():
+        storage.set_study_system_attr(study_id, key, part)
+    storage.set_study_system_attr(study_id, note_ver_key(trial_id), 1)
 
 
 def trial_note(record: TrialRecord) -> str:

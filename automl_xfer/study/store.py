@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Table, delete, insert, or_, select, update
+from sqlalchemy import Connection, CursorResult, Table, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from automl_xfer.errors import StudyError
@@ -155,9 +155,12 @@ class StudyStore:
         with self._transaction() as connection:
             return [TrialRecord(**row) for row in connection.execute(query).mappings()]
 
-    def trials_since(self, study: str, last: int, ids: Collection[int]) -> list[TrialRecord]:
-        """The study's trials with a larger id than `last` and those of `ids`, by id."""
-        wanted = or_(_TRIAL.c.id > last, _TRIAL.c.id.in_(ids))
+    def trials_since(
+        self, study: str, last: int, ids: Collection[int], known: Collection[int]
+    ) -> list[TrialRecord]:
+        """The study's trials with a larger id than `last` but `known`, and those of `ids`."""
+        news = and_(_TRIAL.c.id > last, _TRIAL.c.id.not_in(known))
+        wanted = or_(news, _TRIAL.c.id.in_(ids))
         query = select(_TRIAL).where(_TRIAL.c.study == study, wanted).order_by(_TRIAL.c.id)
         with self._transaction() as connection:
             return [TrialRecord(**row) for row in connection.execute(query).mappings()]

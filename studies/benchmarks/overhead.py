@@ -24,10 +24,10 @@ from PIL import Image
 from tasks import run_task
 
 from automl_xfer.search import objective as searching
-from automl_xfer.search.finalists import seconds_to_end
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import enqueue_start
+from automl_xfer.search.run import run_one_trial
 from automl_xfer.search.trial import TrialOutcome
 from automl_xfer.study.address import normalise_url
 from automl_xfer.study.store import StudyStore
@@ -91,12 +91,7 @@ def empty_trials(arguments: argparse.Namespace, folder: Path) -> None:
     print("| --- | --- | --- | --- |")
     while len(between) < arguments.trials:
         started = perf_counter()
-        session.optuna_study.optimize(
-            lambda trial: searching.objective(session, trial),
-            n_trials=1,
-            catch=(searching.TrialFailedError,),
-        )
-        session.seconds_to_end = seconds_to_end(session)
+        run_one_trial(session)
         between.append(perf_counter() - started)
         if len(between) in REPORTED:
             told = [1000 * median(each[-50:]) for each in (between, asks)]

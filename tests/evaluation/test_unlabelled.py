@@ -10,7 +10,7 @@ from automl_xfer.evaluation.unlabelled import (
     Candidate,
     collapsed,
     mean_ranks,
-    passes_gates,
+    open_gates,
     pool_of,
 )
 from automl_xfer.plugin.source import PluginSource
@@ -59,15 +59,13 @@ def test_to_learn_from_a_harmful_source_alone_closes_the_gate():
     rows = np.arange(30) < 10
     at_chance = replace(candidate(BALANCED, source_right=2 / 3), learnt_from=rows)
     sound = replace(candidate(BALANCED, source_right=2 / 3), learnt_from=~rows)
-    assert not passes_gates(at_chance, sound, [at_chance, sound])
-    assert passes_gates(sound, sound, [at_chance, sound])
+    assert open_gates([at_chance, sound], sound) == [False, True]
 
 
 def test_the_source_gate_closes_below_the_tolerance():
     reference = candidate(BALANCED)
-    everyone = [reference]
-    assert passes_gates(candidate(BALANCED, source_right=0.95), reference, everyone)
-    assert not passes_gates(candidate(BALANCED, source_right=0.8), reference, everyone)
+    near, far = (candidate(BALANCED, source_right=right) for right in (0.95, 0.8))
+    assert open_gates([reference, near, far], reference) == [True, True, False]
 
 
 def test_a_third_that_fits_the_source_better_shuts_nobody_out(validators):
@@ -78,9 +76,7 @@ def test_a_third_that_fits_the_source_better_shuts_nobody_out(validators):
 
 
 def test_without_source_only_no_one_trial_is_the_measure_of_collapse():
-    everyone = [candidate(BALANCED), candidate(BALANCED % 2)]
-    assert passes_gates(everyone[0], None, everyone)
-    assert not passes_gates(everyone[1], None, everyone)
+    assert open_gates([candidate(BALANCED), candidate(BALANCED % 2)], None) == [True, False]
 
 
 def test_on_few_images_a_collapse_of_most_classes_closes_the_gate():
@@ -128,8 +124,7 @@ def test_leaving_a_source_out_closes_no_gate():
     reference = candidate(BALANCED)
     wrong_on_the_first_ten = candidate(BALANCED, source_right=2 / 3)
     leaves_them_out = replace(wrong_on_the_first_ten, learnt_from=np.arange(30) >= 10)
-    assert not passes_gates(wrong_on_the_first_ten, reference, [reference])
-    assert passes_gates(leaves_them_out, reference, [reference])
+    assert open_gates([wrong_on_the_first_ten, leaves_them_out], reference) == [False, True]
 
 
 def test_a_validator_without_an_answer_is_not_heard(validators):
