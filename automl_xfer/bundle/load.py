@@ -19,7 +19,8 @@ from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.transfer.device import batch_size, resolve_device
 from automl_xfer.transfer.folding import worth_folding
-from automl_xfer.transfer.model import TransferModel, ready_to_predict, to_tensor
+from automl_xfer.transfer.model import TransferModel, ready_to_predict
+from automl_xfer.transfer.pixels import to_tensor
 
 _BATCH = 64
 

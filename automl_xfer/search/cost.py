@@ -1,6 +1,7 @@
 """Cost: predicted seconds of a trial from the measured speed of its backbone."""
 
 from itertools import product
+from statistics import median
 
 from automl_xfer.components import (
     AlignmentMethod,
@@ -37,8 +38,34 @@ _READING = 0.75
 _KINDS = tuple(product((False, True), repeat=2))
 
 
+FORESEEN = "foreseen"
+"""The timing of a trial that trains by gradient: what was predicted from speed alone."""
+
+_FEWEST_SECONDS, _MOST_TIMES = 2.0, 5.0
+
+
 def predicted_seconds(session: Session, strategy: Strategy) -> float:
     """Seconds of all folds of a trial; 0 where the speed of the backbone is not known.
+
+    One that trains by gradient is expected to exceed what its speed foretells by as much as the
+    study's others did.
+    """
+    seconds = foreseen_seconds(session, strategy)
+    return seconds if strategy.frozen else seconds * _times_foreseen(session)
+
+
+def _times_foreseen(session: Session) -> float:
+    """How many times longer training took than was foreseen: the median of this study's trials."""
+    ratios = [
+        trial.timings["total"] / trial.timings[FORESEEN]
+        for trial in session.complete_trials()
+        if trial.timings.get(FORESEEN, 0.0) >= _FEWEST_SECONDS
+    ]
+    return min(max(median(ratios), 1 / _MOST_TIMES), _MOST_TIMES) if ratios else 1.0
+
+
+def foreseen_seconds(session: Session, strategy: Strategy) -> float:
+    """Seconds of all folds from the measured speed of the backbone alone; 0 if it is not known.
 
     Frozen features are paid for by the first trial that needs them; later ones count nothing.
     """

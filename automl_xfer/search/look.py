@@ -23,8 +23,8 @@ from automl_xfer.space.facts import objections
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import batch_size
 from automl_xfer.transfer.feature_cache import FeatureCache, extract
-from automl_xfer.transfer.model import pixel_batches
 from automl_xfer.transfer.parts import Part, StudyData
+from automl_xfer.transfer.pixels import pixel_batches
 from automl_xfer.transfer.pretrain import starting_backbone
 
 logger = logging.getLogger(__name__)

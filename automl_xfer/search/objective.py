@@ -14,7 +14,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
-from automl_xfer.search.cost import predicted_seconds
+from automl_xfer.search.cost import FORESEEN, foreseen_seconds, predicted_seconds
 from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
@@ -168,6 +168,9 @@ def execute(
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
+    if not strategy.frozen:
+        foreseen = {FORESEEN: foreseen_seconds(session, strategy)}
+        record = replace(record, timings=foreseen)
     stopped: StopRequested | None = None
     try:
         outcome = run_in_child(
@@ -230,7 +233,7 @@ def _finished(
         state=TrialState.PRUNED if outcome.pruned else TrialState.COMPLETE,
         score=outcome.score,
         metrics=outcome.metrics,
-        timings=outcome.timings,
+        timings={**record.timings, **outcome.timings},
         peak_memory_mb=outcome.peak_memory_mb,
         predictions_path=predictions.relative_to(session.directory.resolve()).as_posix(),
     )

@@ -42,7 +42,8 @@ class TrialRecord:
 
     `number` is Optuna's trial number (None for finalist repeats, whose `repeats` names the trial
     they repeat). `steps` are scores per fold or epoch. `timings` are seconds by phase; the key
-    `total` is the whole trial. Times are UTC.
+    `total` is the whole trial, `foreseen` what was predicted of one that trains by gradient. Times
+    are UTC.
     """
 
     id: int

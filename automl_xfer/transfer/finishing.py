@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from automl_xfer import __version__
 from automl_xfer.components import AlignmentMethod, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.model import to_tensor, weights_key
+from automl_xfer.transfer.model import weights_key
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.pixels import to_tensor
 
 MOST_IMAGES, _BATCH = 200, 50
 

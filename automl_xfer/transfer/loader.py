@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from automl_xfer.transfer.model import to_tensor
 from automl_xfer.transfer.parts import Part, Rows
+from automl_xfer.transfer.pixels import read_pixels
 from automl_xfer.transfer.stage_cache import FrozenPrefix, View
 
 
@@ -44,7 +44,7 @@ class PixelReader:
 
     def __call__(self, part: Part, rows: Rows, epoch: int) -> Images:
         """The pixels of the images at `rows`."""
-        return Images(to_tensor(part.image_set.images[part.indices[rows]], self.device))
+        return Images(read_pixels(part.image_set, part.indices[rows], self.device))
 
 
 @dataclass(frozen=True)

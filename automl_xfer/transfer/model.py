@@ -1,17 +1,13 @@
 """TransferModel: backbone, optional feature map and head as one module."""
 
 import hashlib
-from collections.abc import Iterator
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automl_xfer.components import StagedModel
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
 from automl_xfer.transfer.device import autocast
-from automl_xfer.transfer.parts import Part
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -75,18 +71,6 @@ def apply_freezing(backbone: StagedModel, policy: FreezingPolicy, epoch: int) ->
         if parameter.requires_grad:
             first = min(first, info.stage)
     return first
-
-
-def pixel_batches(part: Part, size: int, device: str) -> Iterator[Tensor]:
-    """uint8 batches (N, 3, H, W) of a part, in its order."""
-    images = part.image_set.images
-    for start in range(0, len(part), size):
-        yield to_tensor(images[part.indices[start : start + size]], device)
-
-
-def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
-    """uint8 (N, H, W, 3) array -> uint8 (N, 3, H, W) tensor in channels-last memory."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
 
 
 def ready_to_predict(model: TransferModel) -> TransferModel:

@@ -11,11 +11,11 @@ from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
 from automl_xfer.transfer.model import (
     TransferModel,
-    pixel_batches,
     ready_to_predict,
     view_probabilities,
 )
 from automl_xfer.transfer.parts import Part
+from automl_xfer.transfer.pixels import pixel_batches
 from automl_xfer.transfer.stage_cache import FLIP, PLAIN, FrozenPrefix, Section, View
 
 _FEWEST_SHARE = 0.15

@@ -14,8 +14,8 @@ from torch import nn
 
 from automl_xfer.components import Backbone, StagedModel
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.model import to_tensor
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.pixels import read_pixels
 
 _EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
 
@@ -79,7 +79,7 @@ def _train_on_source(model: StagedModel, source: Part, num_classes: int, device:
         order = _draw(source)
         for start in range(0, len(source), _BATCH):
             rows = order[start : start + _BATCH]
-            pixels = to_tensor(source.image_set.images[source.indices[rows]], device)
+            pixels = read_pixels(source.image_set, source.indices[rows], device)
             labels = torch.from_numpy(source.labels[rows]).to(device)
             loss = nn.functional.cross_entropy(head(model(model.normalise(pixels))), labels)
             optimizer.zero_grad(set_to_none=True)

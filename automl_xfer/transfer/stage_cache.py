@@ -22,8 +22,9 @@ from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
-from automl_xfer.transfer.model import pixel_batches, weights_key
+from automl_xfer.transfer.model import weights_key
 from automl_xfer.transfer.parts import Part, Rows
+from automl_xfer.transfer.pixels import pixel_batches
 
 VIEWS = 8
 """Augmented training draws from so many versions of each image where they are cached."""

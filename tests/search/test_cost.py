@@ -26,6 +26,7 @@ def session(tmp_path):
     target = ImageSet(tmp_path / "images.npy", "images", np.arange(N) % 3)
     data = StudyData(("a", "b", "c"), 8, target)
     return SimpleNamespace(
+        complete_trials=list,
         stage_seconds={"scratch:small-convnet": STAGES, "toy": STAGES},
         prepared=SimpleNamespace(data=data),
         plan=make_plan(data, "accuracy", 0),
@@ -73,6 +74,14 @@ def test_the_deeper_the_boundary_the_less_a_trial_costs(session, space):
     assert costs[0] == pytest.approx(4 * sum(STAGES) * drawn + predicted)
     # Eight views of each image run through the frozen stages, once for all folds and epochs.
     assert costs[1] == pytest.approx(4 * 0.3 * drawn + 0.7 * 8 * N + predicted)
+
+
+def test_what_trained_longer_than_foreseen_is_expected_to_again(session, space):
+    before = seconds(session, space, **at(0.4))
+    timings = [{"foreseen": 10.0, "total": t} for t in (20.0, 30.0, 90.0)]
+    timings += [{"foreseen": 0.1, "total": 2.0}, {"total": 50.0}]  # a start, a frozen one
+    session.complete_trials = lambda: [SimpleNamespace(timings=each) for each in timings]
+    assert seconds(session, space, **at(0.4)) == pytest.approx(3 * before)
 
 
 def test_what_cannot_be_cached_costs_more(session, space):
