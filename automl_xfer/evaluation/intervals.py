@@ -12,7 +12,7 @@ from automl_xfer.evaluation.metrics import (
 )
 
 _RESAMPLES = 1000
-_AT_ONCE = 20_000_000
+_AT_ONCE = 1_000_000
 """So many numbers of resampled images or counts in memory at a time."""
 
 

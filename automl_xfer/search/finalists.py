@@ -14,12 +14,12 @@ from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
     ranked,
-    read_predictions,
     source_only,
 )
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.plan import make_plan
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import Role, TrialRecord, TrialState
 

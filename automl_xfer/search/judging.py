@@ -1,15 +1,10 @@
 """Judging: which trial is best so far, with and without target labels."""
 
 import json
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_xfer.components import MixedPredictions, PseudoTarget
-from automl_xfer.errors import StudyError
 from automl_xfer.evaluation.unlabelled import (
     Candidate,
     mean_ranks,
@@ -19,53 +14,9 @@ from automl_xfer.evaluation.unlabelled import (
     with_telling_sources,
 )
 from automl_xfer.report.leaderboard import rank
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A trial's stored predictions: held-out labelled images, and unlabelled target images."""
-
-    rows: NDArray[np.int64]  # (N,) rows of the labelled set (target, or source without labels)
-    probabilities: NDArray[np.float32]  # (N, K)
-    unlabelled: NDArray[np.float32] | None = None  # (N_t, K)
-    learnt_from: NDArray[np.bool_] | None = None  # (N,) whether the row's source was learnt from
-    mixed: MixedPredictions | None = None
-    pseudo_target: PseudoTarget | None = None
-
-
-def read_predictions(session: Session, record: TrialRecord) -> Predictions:
-    """The predictions that a complete trial left."""
-    assert record.predictions_path is not None
-    path = session.directory / record.predictions_path
-    if not path.exists():
-        raise StudyError(
-            f"the predictions of trial {record.number} are not in {path}: every process that "
-            "searches one study needs the same --studies-dir; or begin another with --study"
-        )
-    return _stored(path)
-
-
-@lru_cache(maxsize=256)
-def _stored(path: Path) -> Predictions:
-    """What lies in a file that is written once and never changed."""
-    with np.load(path, allow_pickle=False) as arrays:
-        mixed = pseudo = None
-        if "mixed" in arrays:
-            share = float(arrays["mixed_share"])
-            first, second = arrays["mixed_pairs"]
-            mixed = MixedPredictions(arrays["mixed"], first, second, share)
-        if "pseudo" in arrays:
-            pseudo = PseudoTarget(arrays["pseudo"], arrays["pseudo_labels"])
-        return Predictions(
-            arrays["rows"],
-            arrays["probabilities"],
-            arrays.get("unlabelled"),
-            arrays.get("learnt_from"),
-            mixed,
-            pseudo,
-        )
 
 
 def best_trial(session: Session) -> TrialRecord | None:

@@ -19,12 +19,12 @@ from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
     best_trial,
-    read_predictions,
     uncounted_scores,
     unlabelled_score,
 )
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher, without_teacher
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial

@@ -7,7 +7,7 @@ import optuna
 from sklearn.metrics import confusion_matrix
 
 from automl_xfer.report.trial_picture import write_confusion_picture
-from automl_xfer.search.judging import read_predictions
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.study.artifacts import ARTIFACTS, attach_trial_note
 from automl_xfer.study.records import TrialRecord, TrialState

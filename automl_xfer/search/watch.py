@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from automl_xfer.search.judging import best_trial, read_predictions
+from automl_xfer.search.judging import best_trial
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
 from automl_xfer.search.session import Session
 from automl_xfer.search.trial import TrialStep

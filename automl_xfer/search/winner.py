@@ -11,8 +11,9 @@ from automl_xfer.evaluation.metrics import score
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.ensemble import ensemble_weights
 from automl_xfer.search.finalists import Finalist
-from automl_xfer.search.judging import candidate, read_predictions, source_only
+from automl_xfer.search.judging import candidate, source_only
 from automl_xfer.search.latency import fastest, latency_ms, within_limit
+from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import (
     BaselineResult,
