@@ -62,7 +62,7 @@ def _write_counts(
 
 def _with_margins(matrix: Image.Image, names: list[str], title: str, cell: int) -> Image.Image:
     """The matrix with its title, the names of the classes and those of its two sides."""
-    line = _FONT.size + _GAP
+    line = int(_FONT.size) + _GAP
     names_side = int(max((_FONT.getlength(name) for name in names), default=0))
     left, top = names_side + line + 2 * _GAP, line + _GAP
     width, height = left + matrix.width + _GAP, top + matrix.height + names_side + line + 2 * _GAP
