@@ -38,12 +38,12 @@ def _resampled(
     n, k = predictions[0].shape
     random = np.random.default_rng(seed)
     block = max(1, _AT_ONCE // max(n, k * k))
+    predicted = [probabilities.argmax(1) for probabilities in predictions]
     values: list[list[Counts]] = [[] for _ in predictions]
     for start in range(0, _RESAMPLES, block):
         rows = random.integers(0, n, size=(min(block, _RESAMPLES - start), n))
-        for place, probabilities in enumerate(predictions):
-            counts = confusion_counts(labels[rows], probabilities.argmax(1)[rows], k)
-            values[place].append(METRICS[metric](counts))
+        for found, classes in zip(values, predicted, strict=True):
+            found.append(METRICS[metric](confusion_counts(labels[rows], classes[rows], k)))
     return [np.concatenate(each) for each in values]
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _MOST_NAMES = 30
 _SIDE = 480  # pixels of the matrix, about
-_SMALLEST_CELL, _LARGEST_CELL = 2, 64
+_SMALLEST_CELL, _LARGEST_CELL = 1, 64
 _GAP = 8
 _DARK, _LIGHT, _WHITE = (8, 48, 107), (107, 174, 214), (255, 255, 255)
 _LONGEST_NAME = 24  # characters
@@ -40,6 +40,7 @@ def write_confusion_picture(
 
 
 def _shortened(name: str) -> str:
+    name = " ".join(name.split())
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
@@ -65,7 +66,8 @@ def _with_margins(matrix: Image.Image, names: list[str], title: str, cell: int) 
     line = int(_FONT.size) + _GAP
     names_side = int(max((_FONT.getlength(name) for name in names), default=0))
     left, top = names_side + line + 2 * _GAP, line + _GAP
-    width, height = left + matrix.width + _GAP, top + matrix.height + names_side + line + 2 * _GAP
+    width = left + max(matrix.width, int(_FONT.getlength(title))) + _GAP
+    height = top + matrix.height + names_side + line + 2 * _GAP
     picture = Image.new("RGB", (width, height), "white")
     picture.paste(matrix, (left, top))
     draw = ImageDraw.Draw(picture)

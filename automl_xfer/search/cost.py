@@ -1,7 +1,6 @@
 """Cost: predicted seconds of a trial from the measured speed of its backbone."""
 
 from itertools import product
-from statistics import median
 
 from automl_xfer.components import (
     AlignmentMethod,
@@ -13,7 +12,7 @@ from automl_xfer.components import (
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import TrialRecord, TrialState
+from automl_xfer.study.records import FORESEEN, FailureKind, TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.finishing import (
@@ -37,11 +36,9 @@ _READING = 0.75
 
 _KINDS = tuple(product((False, True), repeat=2))
 
-
-FORESEEN = "foreseen"
-"""The timing of a trial that trains by gradient: what was predicted from speed alone."""
-
-_FEWEST_SECONDS, _MOST_TIMES = 2.0, 5.0
+_MOST_TIMES, _PRIOR = 3.0, 0.05
+"""Training is expected to take so many times what was foreseen, no more; seconds as foreseen that
+count beside those of the study's trials, as a share of its time."""
 
 
 def predicted_seconds(session: Session, strategy: Strategy) -> float:
@@ -55,13 +52,23 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
 
 
 def _times_foreseen(session: Session) -> float:
-    """How many times longer training took than was foreseen: the median of this study's trials."""
-    ratios = [
-        trial.timings["total"] / trial.timings[FORESEEN]
-        for trial in session.complete_trials()
-        if trial.timings.get(FORESEEN, 0.0) >= _FEWEST_SECONDS
-    ]
-    return min(max(median(ratios), 1 / _MOST_TIMES), _MOST_TIMES) if ratios else 1.0
+    """How many times longer than foreseen this study's training trials took, 1 to 3.
+
+    One that was ended by the clock took at least as long as it ran.
+    """
+    taken = foreseen = _PRIOR * session.options.time_limit
+    for trial in session.trials():
+        if trial.repeats is not None or not trial.timings.get(FORESEEN):
+            continue
+        if trial.state is TrialState.COMPLETE:
+            taken += trial.timings["fit"] + trial.timings["predict"]
+        elif trial.failure_kind is FailureKind.TIMEOUT and trial.started and trial.finished:
+            seconds = (trial.finished - trial.started).total_seconds()
+            taken += max(seconds, trial.timings[FORESEEN])
+        else:
+            continue
+        foreseen += trial.timings[FORESEEN]
+    return min(max(taken / foreseen, 1.0), _MOST_TIMES)
 
 
 def foreseen_seconds(session: Session, strategy: Strategy) -> float:

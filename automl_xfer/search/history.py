@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from automl_xfer.components import Strategy
-from automl_xfer.study.records import TrialRecord, TrialState
+from automl_xfer.study.records import FailureKind, TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
 
 _OVERLAP = 100
@@ -12,7 +12,10 @@ _OVERLAP = 100
 
 
 class TrialHistory:
-    """The trials of a study, by id. A finished one never changes, so it is read once."""
+    """The trials of a study, by id. A finished one never changes, so it is read once.
+
+    One marked as interrupted may turn out to have been alive, and is read while it is recent.
+    """
 
     def __init__(self, store: StudyStore, study: str) -> None:
         self._store, self._study = store, study
@@ -24,7 +27,7 @@ class TrialHistory:
         """Every trial as it is now."""
         running = {id for id, trial in self._known.items() if trial.state is TrialState.RUNNING}
         since = max(self._known, default=0) - _OVERLAP
-        ended = [id for id in self._known if id > since and id not in running]
+        ended = [id for id, trial in self._known.items() if id > since and _has_ended(trial)]
         for trial in self._store.trials_since(self._study, since, running, ended):
             self._known[trial.id] = trial
         return [self._known[id] for id in sorted(self._known)]
@@ -44,3 +47,9 @@ class TrialHistory:
                 texts.add(json.dumps({**trial.strategy, "regularizer": plain}, sort_keys=True))
             self._texts[trial.id] = frozenset(texts)
         return self._texts[trial.id]
+
+
+def _has_ended(trial: TrialRecord) -> bool:
+    return (
+        trial.state is not TrialState.RUNNING and trial.failure_kind is not FailureKind.INTERRUPTED
+    )

@@ -14,7 +14,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
-from automl_xfer.search.cost import FORESEEN, foreseen_seconds, predicted_seconds
+from automl_xfer.search.cost import foreseen_seconds, predicted_seconds
 from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
@@ -30,7 +30,7 @@ from automl_xfer.search.teacher import with_teacher, without_teacher
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
 from automl_xfer.search.watch import Watch
-from automl_xfer.study.records import FailureKind, Role, TrialRecord, TrialState
+from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
 from automl_xfer.transfer.adapting import adapts_model
 
@@ -168,9 +168,9 @@ def execute(
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
-    if not strategy.frozen:
-        foreseen = {FORESEEN: foreseen_seconds(session, strategy)}
-        record = replace(record, timings=foreseen)
+    foreseen = 0.0 if strategy.frozen else foreseen_seconds(session, strategy)
+    if foreseen:
+        record = replace(record, timings={FORESEEN: foreseen})
     stopped: StopRequested | None = None
     try:
         outcome = run_in_child(

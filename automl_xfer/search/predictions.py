@@ -1,10 +1,10 @@
 """The predictions that finished trials left on disk, read once while memory allows."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from automl_xfer.components import MixedPredictions, PseudoTarget
@@ -12,7 +12,7 @@ from automl_xfer.errors import StudyError
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
 
-_MOST_BYTES = 512 * 2**20
+_MOST_BYTES = psutil.virtual_memory().total // 20
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,24 @@ def read_predictions(session: Session, record: TrialRecord) -> Predictions:
 
 @dataclass
 class KeptPredictions:
-    """What lies in files that are written once and never changed, least recently used out first."""
+    """What lies in files that are written once and never changed, while there is room for it.
+
+    Trials are compared with all before them, one after another: to drop the oldest for the newest
+    would be to read every file each time.
+    """
 
     most_bytes: int
-    _read: OrderedDict[Path, tuple[Predictions, int]] = field(default_factory=OrderedDict)
+    _read: dict[Path, Predictions] = field(default_factory=dict)
     _bytes: int = 0
 
     def read(self, path: Path) -> Predictions:
         """The predictions in a file."""
         if path in self._read:
-            self._read.move_to_end(path)
-        else:
-            self._read[path] = loaded = _load(path)
-            self._bytes += loaded[1]
-        found, _ = self._read[path]
-        while self._bytes > self.most_bytes and len(self._read) > 1:
-            _, (_, size) = self._read.popitem(last=False)
-            self._bytes -= size
+            return self._read[path]
+        found, size = _load(path)
+        if self._bytes + size <= self.most_bytes:
+            self._read[path] = found
+            self._bytes += size
         return found
 
 

@@ -141,7 +141,7 @@ class Session:
         What they run counts as bad, so that no two go to one place; for that the database is read
         before every parameter, which one process alone need not do.
         """
-        seed = self.options.seed + len(self.trials())
+        seed = 2 * (self.options.seed + len(self.trials()))
         return {
             others: optuna.samplers.TPESampler(seed=seed + others, constant_liar=others)
             for others in (False, True)

@@ -9,7 +9,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna_dashboard._note import note_ver_key, split_body
 
-from automl_xfer.study.records import TrialRecord
+from automl_xfer.study.records import FORESEEN, TrialRecord
 
 ARTIFACTS = "artifacts"
 
@@ -25,8 +25,9 @@ def attach_trial_note(
 ) -> None:
     """Give Optuna's trial its note about `record` that shows `images` (kept in `artifacts_dir`).
 
-    `study_id` and `trial_id` are the database's (`study._study_id`, `trial._trial_id`). With
-    images, call it before the trial is told: Optuna takes no artifact for an ended trial.
+    `study_id` and `trial_id` are the database's (`study._study_id`, `trial._trial_id`). To be
+    called once a trial, as the end of a longer note before it would stay, and with images before
+    the trial is told: Optuna takes no artifact for an ended trial.
     """
     links = _upload(storage, study_id, trial_id, images, artifacts_dir) if images else []
     body = "\n\n".join([trial_note(record), *links])
@@ -48,7 +49,8 @@ def trial_note(record: TrialRecord) -> str:
     parts = [f"## {record.description}", " · ".join(facts)]
     if record.steps:
         parts.append("**Steps** " + ", ".join(f"{step:.4f}" for step in record.steps))
-    parts += _table("Metric", record.metrics) + _table("Phase, seconds", record.timings)
+    seconds = {name: value for name, value in record.timings.items() if name != FORESEEN}
+    parts += _table("Metric", record.metrics) + _table("Phase, seconds", seconds)
     if record.failure_kind is not None:
         parts.append(f"**Failed: {record.failure_kind}.** {record.failure_message or ''}".rstrip())
     if record.traceback:

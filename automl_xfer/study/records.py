@@ -36,14 +36,17 @@ class Role(StrEnum):
     FINALIST = "finalist"
 
 
+FORESEEN = "foreseen"
+"""The timing of a trial that trains by gradient that was predicted from its backbone's speed."""
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """One strategy trained and scored.
 
     `number` is Optuna's trial number (None for finalist repeats, whose `repeats` names the trial
     they repeat). `steps` are scores per fold or epoch. `timings` are seconds by phase; the key
-    `total` is the whole trial, `foreseen` what was predicted of one that trains by gradient. Times
-    are UTC.
+    `total` is the whole trial, and FORESEEN no phase but a prediction. Times are UTC.
     """
 
     id: int

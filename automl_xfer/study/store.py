@@ -156,11 +156,11 @@ class StudyStore:
             return [TrialRecord(**row) for row in connection.execute(query).mappings()]
 
     def trials_since(
-        self, study: str, last: int, ids: Collection[int], known: Collection[int]
+        self, study: str, last: int, also: Collection[int], but: Collection[int]
     ) -> list[TrialRecord]:
-        """The study's trials with a larger id than `last` but `known`, and those of `ids`."""
-        news = and_(_TRIAL.c.id > last, _TRIAL.c.id.not_in(known))
-        wanted = or_(news, _TRIAL.c.id.in_(ids))
+        """By id, the study's trials with a larger id than `last`, and `also` these, `but` those."""
+        news = and_(_TRIAL.c.id > last, _TRIAL.c.id.not_in(but))
+        wanted = or_(news, _TRIAL.c.id.in_(also))
         query = select(_TRIAL).where(_TRIAL.c.study == study, wanted).order_by(_TRIAL.c.id)
         with self._transaction() as connection:
             return [TrialRecord(**row) for row in connection.execute(query).mappings()]

@@ -21,10 +21,11 @@ def test_cells_are_shaded_by_their_share_of_the_row(tmp_path: Path) -> None:
     [
         ["щенок", "κύων"],
         ["a" * 300, "b"],
-        ["", " "],
+        ["", " ", "two\nlines"],
+        ["alone"],
         [f"class {number}" for number in range(1000)],
     ],
-    ids=["not latin", "long", "blank", "many"],
+    ids=["not latin", "long", "blank", "one", "many"],
 )
 def test_any_names_of_classes_give_a_picture_of_a_modest_size(
     names: list[str], tmp_path: Path
@@ -40,8 +41,9 @@ def _picture(matrix: np.ndarray, names: list[str], folder: Path) -> Image.Image:
 def _cells(picture: Image.Image, count: int) -> np.ndarray:
     """(K, K, 3): a colour beside the corner of each cell."""
     pixels = np.asarray(picture.convert("RGB")).astype(int)
-    framed = np.argwhere((pixels == (128, 128, 128)).all(-1))
-    (top, left), (bottom, right) = framed.min(0), framed.max(0)
+    framed = (pixels == (128, 128, 128)).all(-1)  # lines of it, not the edges of some letter
+    top, bottom = np.flatnonzero(framed.sum(1) > 100)[[0, -1]]
+    left, right = np.flatnonzero(framed.sum(0) > 100)[[0, -1]]
     rows = np.linspace(top, bottom, count + 1)[:-1].astype(int) + 3
     columns = np.linspace(left, right, count + 1)[:-1].astype(int) + 3
     return pixels[np.ix_(rows, columns)]

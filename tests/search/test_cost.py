@@ -1,6 +1,7 @@
 """Predicted seconds: what must cost less is predicted to cost less."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
+from automl_xfer.study.records import FailureKind, TrialState
 from automl_xfer.transfer.parts import StudyData
 
 STAGES = (0.4, 0.3, 0.1, 0.1, 0.1)
@@ -26,7 +28,8 @@ def session(tmp_path):
     target = ImageSet(tmp_path / "images.npy", "images", np.arange(N) % 3)
     data = StudyData(("a", "b", "c"), 8, target)
     return SimpleNamespace(
-        complete_trials=list,
+        options=SimpleNamespace(time_limit=100.0),
+        trials=list,
         stage_seconds={"scratch:small-convnet": STAGES, "toy": STAGES},
         prepared=SimpleNamespace(data=data),
         plan=make_plan(data, "accuracy", 0),
@@ -76,12 +79,36 @@ def test_the_deeper_the_boundary_the_less_a_trial_costs(session, space):
     assert costs[1] == pytest.approx(4 * 0.3 * drawn + 0.7 * 8 * N + predicted)
 
 
+def trained(foreseen, taken, state=TrialState.COMPLETE, kind=None, repeats=None):
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    ended = state is TrialState.COMPLETE
+    return SimpleNamespace(
+        timings={"foreseen": foreseen, **({"fit": taken, "predict": 0.0} if ended else {})},
+        state=state,
+        failure_kind=kind,
+        repeats=repeats,
+        started=began,
+        finished=began + timedelta(seconds=taken),
+    )
+
+
 def test_what_trained_longer_than_foreseen_is_expected_to_again(session, space):
     before = seconds(session, space, **at(0.4))
-    timings = [{"foreseen": 10.0, "total": t} for t in (20.0, 30.0, 90.0)]
-    timings += [{"foreseen": 0.1, "total": 2.0}, {"total": 50.0}]  # a start, a frozen one
-    session.complete_trials = lambda: [SimpleNamespace(timings=each) for each in timings]
-    assert seconds(session, space, **at(0.4)) == pytest.approx(3 * before)
+    timed_out = trained(20.0, 40.0, TrialState.FAILED, FailureKind.TIMEOUT)
+    others = [
+        trained(10.0, 90.0, TrialState.FAILED, FailureKind.INTERRUPTED),
+        trained(10.0, 90.0, repeats=1),
+    ]
+    session.trials = lambda: [trained(10.0, 25.0), timed_out, *others]
+    # The time limit is 100 s, of which 5 count as foreseen.
+    assert seconds(session, space, **at(0.4)) == pytest.approx(before * (5 + 25 + 40) / 35)
+
+
+@pytest.mark.parametrize(("taken", "times"), [(1.0, 1.0), (1000.0, 3.0)])
+def test_it_is_expected_to_take_one_to_three_times_as_long(session, space, taken, times):
+    before = seconds(session, space, **at(0.4))
+    session.trials = lambda: [trained(50.0, taken)]
+    assert seconds(session, space, **at(0.4)) == pytest.approx(times * before)
 
 
 def test_what_cannot_be_cached_costs_more(session, space):

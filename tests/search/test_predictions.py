@@ -18,16 +18,14 @@ def files(tmp_path: Path) -> list[Path]:
     return made
 
 
-def test_what_was_used_last_stays_in_memory(files: list[Path]) -> None:
+def test_what_came_first_stays_in_memory(files: list[Path]) -> None:
     kept = KeptPredictions(most_bytes=2 * (10 * 8 + 10 * 4 * 4))
-    first, second = kept.read(files[0]), kept.read(files[1])
+    first, second, third = map(kept.read, files)
     assert kept.read(files[0]) is first
-    third = kept.read(files[2])  # in place of the second
-    assert kept.read(files[0]) is first
-    assert kept.read(files[2]) is third
-    again = kept.read(files[1])
-    assert again is not second
-    np.testing.assert_array_equal(again.probabilities, second.probabilities)
+    assert kept.read(files[1]) is second
+    again = kept.read(files[2])
+    assert again is not third
+    np.testing.assert_array_equal(again.probabilities, third.probabilities)
 
 
 def test_what_is_larger_than_the_limit_is_read_all_the_same(files: list[Path]) -> None:

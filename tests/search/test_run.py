@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
+import optuna
 import pytest
 from filelock import FileLock
 
 from automl_xfer.bundle import load_bundle
 from automl_xfer.cli.predict import bundle_directory
 from automl_xfer.errors import CatalogChangedError, ConfigError, StudyError
-from automl_xfer.search.run import run_search
-from automl_xfer.study.records import FailureKind, Role, TrialState
+from automl_xfer.search.run import run_one_trial, run_search
+from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialState
 from automl_xfer.study.store import StudyStore
+from automl_xfer.study.workers import current_worker
 
 BY_OTHER = {"notes": ["by the other"]}
 
@@ -31,6 +34,9 @@ def test_a_labelled_folder_becomes_a_model_and_goes_on(options, labelled):
         "from-scratch",
     }
     assert 0.9 < result["winner"]["score"] <= 1.0
+    for trial in store_of(options).trials("s"):
+        trained = trial.baseline in ("full-fine-tuning", "from-scratch")
+        assert trained == (trial.timings.get(FORESEEN, 0.0) > 0)
     bundle = load_bundle(options.directory / "bundle", device="cpu")
     paths = sorted((labelled / "left").iterdir()) + sorted((labelled / "top").iterdir())
     predictions = list(bundle.predict(paths))
@@ -159,6 +165,23 @@ def test_a_plain_file_name_is_a_database(options, monkeypatch):
     monkeypatch.chdir(options.directory.parent.parent)
     run_search(replace(options, storage="results.db", trials=1))
     assert StudyStore("sqlite:///results.db").get_study("s").options["storage"] == "results.db"
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_the_sampler_minds_running_trials_where_others_run_them(others, monkeypatch):
+    monkeypatch.setattr("automl_xfer.search.run.objective", lambda session, trial: 0.5)
+    worker = "elsewhere:1:0.00" if others else current_worker()
+    running = SimpleNamespace(state=TrialState.RUNNING, worker=worker)
+    ended = SimpleNamespace(state=TrialState.COMPLETE, worker="elsewhere:1:0.00")
+    session = SimpleNamespace(
+        optuna_study=optuna.create_study(),
+        samplers={each: optuna.samplers.RandomSampler() for each in (False, True)},
+        trials=lambda: [running, ended],
+        has_target_labels=False,
+    )
+    run_one_trial(session)
+    assert session.optuna_study.sampler is session.samplers[others]
+    assert session.optuna_study.best_value == 0.5
 
 
 def test_no_strategy_is_trained_twice(options):

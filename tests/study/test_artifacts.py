@@ -58,15 +58,14 @@ def test_images_are_kept_and_shown_in_the_note(url: str, tmp_path: Path) -> None
     storage = open_optuna_storage(url, heartbeat_interval=None)
     study = optuna.create_study(study_name="pets", storage=storage)
     trial = study.ask()
-    for _ in range(2):  # a second note replaces the first
-        attach_trial_note(
-            storage,
-            study._study_id,
-            trial._trial_id,
-            complete(),
-            artifacts_dir=tmp_path / "studies" / "pets" / "artifacts",
-            images=[image],
-        )
+    attach_trial_note(
+        storage,
+        study._study_id,
+        trial._trial_id,
+        complete(),
+        artifacts_dir=tmp_path / "studies" / "pets" / "artifacts",
+        images=[image],
+    )
     metas = get_all_artifact_meta(trial, storage=storage)
     note = get_note(trial)
     assert note.count("![mistakes]") == 1
