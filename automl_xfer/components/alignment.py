@@ -26,7 +26,8 @@ class AlignedFeatures:
 
 @dataclass(frozen=True)
 class AlignmentMethod(Component):
-    """Uses source images for the target. Override any of the hooks; target labels reach none.
+    """Uses source images for the target. Override any of the hooks; target labels reach none
+    but `refine`, which is told those that the head was fitted on.
 
     `trains_on` says whose labels train the head: {"target"}, {"source"} or both. Where the target
     has no labels every method trains on the source's.
@@ -90,12 +91,18 @@ class AlignmentMethod(Component):
         return None
 
     def refine(
-        self, head: nn.Module, features: Tensor, probabilities: Tensor, prior: Tensor
+        self,
+        head: nn.Module,
+        features: Tensor,
+        probabilities: Tensor,
+        prior: Tensor,
+        known: Tensor,
     ) -> None:
-        """Fit `target_head`'s module in place from unlabelled target images.
+        """Fit `target_head`'s module in place from target images, most of them without labels.
 
         Features (M, D') and the first head's class probabilities (M, K) for them; `prior` (K,) are
-        the class shares that the first head was fitted on.
+        the class shares that the first head was fitted on. Where `known` (M,) is true the image is
+        one that trains with its label, and its probabilities are that label.
         """
 
     def finish(self, model: nn.Module, target_batches: Iterable[Tensor]) -> None:

@@ -116,7 +116,9 @@ def check_refined_head_gives_finite_logits(method: AlignmentMethod) -> None:
             return
         prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
         before = state_of(head)
-        method.refine(head, features, first(features).softmax(1), prior)
+        probabilities, known = first(features).softmax(1), torch.arange(len(features)) < 2
+        probabilities[known] = torch.eye(NUM_CLASSES)[:2]
+        method.refine(head, features, probabilities, prior, known)
         expect_same_layout(before, head, "refine")  # a bundle loads it into a new target_head
         expect_shape(head(features), (len(features), NUM_CLASSES), "the refined head's output")
 

@@ -140,5 +140,23 @@ def _refine(
     refined = alignment.target_head(seen.shape[1], parts.num_classes, head)
     if refined is None:
         return head
-    alignment.refine(refined, seen, head(seen).softmax(1), prior)
+    labels = known_labels(alignment, parts).to(seen.device)
+    probabilities, known = head(seen).softmax(1), labels >= 0
+    probabilities[known] = nn.functional.one_hot(labels[known], parts.num_classes).float()
+    alignment.refine(refined, seen, probabilities, prior, known)
     return refined
+
+
+def known_labels(alignment: AlignmentMethod, parts: TrainingParts) -> Tensor:
+    """(M,) labels of those images of `parts.unlabelled` that train with them; -1 of the others."""
+    _, use_target = domains_used(alignment, parts)
+    target = parts.target if use_target else None
+    found = []
+    for part in parts.unlabelled:
+        labels = np.full(len(part), -1)
+        if target is not None and part.image_set.key == target.image_set.key:
+            assert target.labels is not None
+            _, here, there = np.intersect1d(part.indices, target.indices, return_indices=True)
+            labels[here] = target.labels[there]
+        found.append(torch.from_numpy(labels))
+    return torch.cat(found)

@@ -48,10 +48,16 @@ class LabelShift(AlignmentMethod):
         return ReweightedHead(head, num_classes)
 
     def refine(
-        self, head: nn.Module, features: Tensor, probabilities: Tensor, prior: Tensor
+        self,
+        head: nn.Module,
+        features: Tensor,
+        probabilities: Tensor,
+        prior: Tensor,
+        known: Tensor,
     ) -> None:
         assert isinstance(head, ReweightedHead)
-        head.log_ratio.copy_(log_share_ratio(probabilities, prior, self.prior_strength))
+        # Who chose images to label chose their shares.
+        head.log_ratio.copy_(log_share_ratio(probabilities[~known], prior, self.prior_strength))
 
 
 def log_share_ratio(probabilities: Tensor, prior: Tensor, strength: float) -> Tensor:

@@ -10,7 +10,7 @@ from automl_xfer.components import BackboneRequest
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer import finishing
-from automl_xfer.transfer.closed_form import fit_closed_form
+from automl_xfer.transfer.closed_form import fit_closed_form, known_labels
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
 from automl_xfer.transfer.parts import Part, TrainingParts
@@ -119,6 +119,19 @@ def test_cached_predictions_are_those_of_the_assembled_model(
     np.testing.assert_allclose(fitted.predict(part), assembled, atol=0.02)  # features in 16 bit
     if alignment != "source-only":  # whose colours are not the target's
         assert accuracy(fitted, part) > 0.9
+
+
+def test_refinement_knows_the_labels_of_the_images_that_train_and_no_others(catalog, parts):
+    alignments, rows = catalog.classes["alignment"], np.array([11, 2, 5])
+    whole, others = parts.unlabelled
+    fold = replace(parts, target=parts.target.take(rows), unlabelled=(whole, others))
+    known = known_labels(alignments["target-mixture"](), fold)
+    assert len(known) == len(whole) + len(others)
+    assert sorted(torch.nonzero(known >= 0).flatten().tolist()) == [2, 5, 11]
+    assert known[rows].tolist() == parts.target.labels[rows].tolist()
+    assert (known_labels(alignments["source-only"](), fold) == -1).all()
+    without = replace(fold, target=None)
+    assert (known_labels(alignments["target-mixture"](), without) == -1).all()
 
 
 @pytest.mark.parametrize("alignment", ["deep-coral", "mk-mmd", "dann"])

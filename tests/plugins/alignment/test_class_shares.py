@@ -36,10 +36,14 @@ def exact_head(means, shares):
     return head
 
 
+def none_of(features):
+    return torch.zeros(len(features), dtype=torch.bool)
+
+
 def corrected(method, head, features, prior):
     module = method.target_head(D, K, head)
     with torch.no_grad():
-        method.refine(module, features, head(features).softmax(1), prior)
+        method.refine(module, features, head(features).softmax(1), prior, none_of(features))
     return module
 
 
@@ -113,10 +117,11 @@ def test_a_corrected_head_is_loaded_into_an_empty_one():
     assert torch.equal(empty(features), module(features))
 
 
-def mixture(method, features, probabilities):
+def mixture(method, features, probabilities, known=None):
     """The refined head's logits."""
     head = method.target_head(D, K, nn.Identity())
-    method.refine(head, features, probabilities, EQUAL)
+    known = none_of(features) if known is None else known
+    method.refine(head, features, probabilities, EQUAL, known)
     return head(features)
 
 
@@ -158,6 +163,36 @@ def test_equal_shares_are_estimated_as_equal():
     assert (logits[0].argmax(1) == logits[1].argmax(1)).float().mean() > 0.98
 
 
+def test_a_few_labels_put_swapped_clusters_right():
+    features, labels, means = draw(EQUAL, 600, 7, separation=0.6)
+    swapped = torch.tensor([1, 0, 2, 3, 4])
+    start = exact_head(means[swapped], EQUAL)(features).softmax(1)
+    known = none_of(features)
+    known[torch.cat([torch.nonzero(labels == k).flatten()[:8] for k in range(K)])] = True
+    told = start.clone()
+    told[known] = nn.functional.one_hot(labels[known], K).float()
+    method = TargetMixture(dims=32, prior="equal")
+    right = [
+        (mixture(method, features, *given).argmax(1) == labels)[~known].float().mean()
+        for given in ((start,), (told, none_of(features)), (told, known))
+    ]
+    assert right[0] < 0.7
+    assert right[1] < 0.7
+    assert right[2] > 0.9
+
+
+def test_shift_correction_asks_only_images_that_nobody_chose():
+    features, _, means = draw(MANY, 400, 2)
+    start = exact_head(means, EQUAL)(features).softmax(1)
+    known = torch.arange(len(features)) < 50
+    told = start.clone()
+    told[known] = nn.functional.one_hot(torch.arange(50) % K, K).float()
+    heads = [LabelShift().target_head(D, K, nn.Linear(D, K)) for _ in range(2)]
+    LabelShift().refine(heads[0], features, told, EQUAL, known)
+    LabelShift().refine(heads[1], features[50:], start[50:], EQUAL, none_of(features[50:]))
+    assert torch.equal(heads[0].log_ratio, heads[1].log_ratio)
+
+
 def test_no_class_dies():
     shares = class_shares(torch.tensor([100.0, 50.0, 0.0]))
     assert shares.sum().item() == pytest.approx(1)
@@ -175,7 +210,7 @@ def test_a_class_of_next_to_no_responsibility_revives_where_shares_are_estimated
     hits = {}
     for prior in ("equal", "estimated"):
         head = TargetMixture(dims=32, prior=prior).target_head(D, K, nn.Identity())
-        TargetMixture(dims=32, prior=prior).refine(head, features, start, EQUAL)
+        TargetMixture(dims=32, prior=prior).refine(head, features, start, EQUAL, none_of(features))
         predicted = head(features).argmax(1)
         hits[prior] = (predicted == labels)[labels == 4].float().mean().item()
         assert (head.bias[4] == -1e4) == (prior == "equal")
@@ -200,7 +235,7 @@ def test_the_likelihood_is_that_of_the_gaussians():
     start = (
         (4 * torch.randn(200, 2, generator=torch.Generator().manual_seed(0))).softmax(1).double()
     )
-    fit = _mixture(z, start, 0.3, estimated=True)
+    fit = _mixture(z, start, none_of(z), 0.3, estimated=True)
     # logits = z W + b, W = C^-1 m, b = log share - m C^-1 m / 2: solved for the means and shares
     # by the responsibilities of the last round but one, which twenty rounds leave as they are.
     share = (z @ fit.weight + fit.bias).softmax(1)
