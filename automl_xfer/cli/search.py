@@ -158,7 +158,10 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
     console = Console(highlight=False, markup=False)
     winner = result["winner"]
     percent = bool(winner["interval"])  # without target labels scores are validators' numbers
-    console.print(f"winner: {winner['description']}")
+    members = winner.get("members", [winner["description"]])
+    console.print(f"winner: {members[0] if len(members) == 1 else f'{len(members)} models'}")
+    for member in members if len(members) > 1 else []:
+        console.print(f"  {member}")
     console.print(f"  {result['signal']}: {_number(winner['score'], winner['interval'], percent)}")
     for baseline in result["baselines"]:
         if baseline["score"] is None:

@@ -108,7 +108,7 @@ def _found(study: StudyRecord) -> dict[str, str]:
     result = study.result or {}
     found = {}
     if winner := result.get("winner"):
-        found["Winner"] = winner["description"]
+        found["Winner"] = "\n".join(winner.get("members", [winner["description"]]))
     if test := result.get("test"):
         scores = ", ".join(f"{name} {score:.4f}" for name, score in test["scores"].items())
         found["Test"] = f"{scores} on {test['n']} images"

@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
+TRIAL_SHARE = 0.3
+"""No trial may take more than this share of the whole time."""
+
 LOOK_SHARE = 0.35
 """After this a backbone that was not looked at yet is left out."""
 

@@ -102,7 +102,8 @@ def _fit(
     session: Session, winner: Winner, finalists: list[Finalist]
 ) -> tuple[Winner, StudyResult, Path]:
     """Fit the winner; where its time does not suffice, the next one that is cheaper."""
-    session.phase("final fit", winner.description)
+    n = len(winner.members)
+    session.phase("final fit", f"{n} models" if n > 1 else winner.description)
     last = Winner(((Finalist(_last_resort(session)), 1.0),))
     reasons = []
     for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:

@@ -15,6 +15,7 @@ from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import foreseen_seconds, predicted_seconds
+from automl_xfer.search.deadline import TRIAL_SHARE
 from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.judging import (
@@ -33,9 +34,6 @@ from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
 from automl_xfer.transfer.adapting import adapts_model
-
-_TRIAL_SHARE = 0.3
-"""No trial may take more than this share of the whole time."""
 
 _PATIENCE = 10
 """So many known strategies in a row, and the sampler is pushed away from where it is."""
@@ -115,7 +113,7 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
     A frozen one that must make features may take what is left, as later ones find them made.
     """
     left = session.trial_left()
-    share = _TRIAL_SHARE * session.options.time_limit
+    share = TRIAL_SHARE * session.options.time_limit
     makes_features = strategy.frozen and not adapts_model(strategy.alignment)
     if makes_features and predicted_seconds(session, strategy) > share:
         return left

@@ -10,6 +10,7 @@ from automl_xfer.components import Backbone, Strategy, StrategySketch
 from automl_xfer.components.base import IntRange
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.search.cost import predicted_seconds
+from automl_xfer.search.deadline import TRIAL_SHARE
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import without_teacher
 from automl_xfer.search.warmstart import proven_elsewhere
@@ -158,11 +159,13 @@ def _affordable(session: Session, strategy: Strategy) -> Strategy:
     if seconds <= allowed or not isinstance(epochs, IntRange):
         return strategy
     fewer = max(epochs.low, int(strategy.optimization.epochs * allowed / seconds))
-    session.note(
-        f"The baseline {strategy.describe()} trains for {fewer} epochs in place of "
-        f"{strategy.optimization.epochs}, to fit the time."
-    )
-    return replace(strategy, optimization=replace(strategy.optimization, epochs=fewer))
+    shorter = replace(strategy, optimization=replace(strategy.optimization, epochs=fewer))
+    if predicted_seconds(session, shorter) <= TRIAL_SHARE * session.options.time_limit:
+        session.note(
+            f"The baseline {strategy.describe()} trains for {fewer} epochs in place of "
+            f"{strategy.optimization.epochs}, to fit the time."
+        )
+    return shorter
 
 
 def _complete(session: Session, sketch: StrategySketch) -> Iterator[Strategy]:

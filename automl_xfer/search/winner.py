@@ -35,10 +35,16 @@ class Winner:
     sources: tuple[SourceResult, ...] = ()
 
     @property
+    def names(self) -> list[str]:
+        """Each member; with its weight where there are several."""
+        if len(self.members) == 1:
+            return [self.members[0][0].trial.description]
+        return [f"{weight:.2f} x {each.trial.description}" for each, weight in self.members]
+
+    @property
     def description(self) -> str:
         """What it is, in one line."""
-        names = [f"{weight:.2f} x {each.trial.description}" for each, weight in self.members]
-        return self.members[0][0].trial.description if len(names) == 1 else " + ".join(names)
+        return " + ".join(self.names)
 
 
 def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
@@ -126,6 +132,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
         kind=kind,
         trials=trials,
         description=winner.description,
+        members=winner.names,
         score=value,
         interval=interval,
         seed_scores=seeds,

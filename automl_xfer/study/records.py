@@ -81,6 +81,7 @@ class WinnerResult(TypedDict):
     kind: str  # "single" or "ensemble"
     trials: list[int]
     description: str
+    members: NotRequired[list[str]]  # one by one, with their weights
     score: float
     interval: list[float]  # 95 % bootstrap interval of the score
     seed_scores: list[float]

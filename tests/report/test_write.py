@@ -151,6 +151,16 @@ def test_a_baseline_that_failed_and_one_that_won(study_and_trials: Study, tmp_pa
     assert 'id="test"' not in html
 
 
+def test_an_ensemble_is_told_member_by_member(study_and_trials: Study, tmp_path: Path) -> None:
+    study, trials = study_and_trials
+    assert study.result is not None
+    members = ["0.60 x resnet18 · lp-ft", "0.40 x a + b · linear-probe"]
+    winner = {**study.result["winner"], "kind": "ensemble", "members": members}
+    study = replace(study, result={**study.result, "winner": winner})
+    html = page(write_report(study, trials, tmp_path / "report.html"))
+    assert all(f"<li><b>{member}</b></li>" in html for member in members)
+
+
 def test_an_earlier_report_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
