@@ -63,7 +63,7 @@ _ONE_SOURCE = (
     _probe("none", top=8, requires=frozenset({"target_labels"})),
     _probe("none", top=2, requires=frozenset({"no_target_labels"})),
     _probe("linear-ot"),
-    _probe("target-mixture", top=2),
+    _probe("target-mixture", top=2, requires=frozenset({"no_target_labels"})),
     _probe("joint", top=2),
     _lp_ft("none", 1e-4, 20),
     _lp_ft("adabn", 1e-4, 20, mix=0.3),

@@ -161,7 +161,7 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
     members = winner.get("members", [winner["description"]])
     console.print(f"winner: {members[0] if len(members) == 1 else f'{len(members)} models'}")
     for member in members if len(members) > 1 else []:
-        console.print(f"  {member}")
+        console.print(f"    {member}")
     console.print(f"  {result['signal']}: {_number(winner['score'], winner['interval'], percent)}")
     for baseline in result["baselines"]:
         if baseline["score"] is None:

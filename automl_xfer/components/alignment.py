@@ -26,9 +26,9 @@ class AlignedFeatures:
 
 @dataclass(frozen=True)
 class AlignmentMethod(Component):
-    """Uses source images for the target. Override any of the hooks; target labels reach none
-    but `refine`, which is told those that the head was fitted on.
+    """Uses source images for the target. Override any of the hooks.
 
+    Target labels reach none but `refine`, which is told those that the head was fitted on.
     `trains_on` says whose labels train the head: {"target"}, {"source"} or both. Where the target
     has no labels every method trains on the source's.
     """

@@ -166,7 +166,8 @@ def execute(
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
-    foreseen = 0.0 if strategy.frozen else foreseen_seconds(session, strategy)
+    alone = not strategy.regularizer.distils and strategy.backbone.initialisation != "source"
+    foreseen = 0.0 if strategy.frozen or not alone else foreseen_seconds(session, strategy)
     if foreseen:
         record = replace(record, timings={FORESEEN: foreseen})
     stopped: StopRequested | None = None

@@ -19,7 +19,7 @@ from automl_xfer.study.records import FailureKind, Role, TrialRecord
 _BASELINE_SHARE = 0.08
 """A baseline that trains by gradient gets this share of the whole time, and epochs to match."""
 
-_BEFORE_BASELINES = 6
+_BEFORE_BASELINES = 8
 
 _Start = tuple[Strategy, dict[str, Any]]
 
@@ -129,7 +129,11 @@ def _before_baselines(
     """
     limit, taken = session.options.trials, {strategy.to_json() for strategy, _ in baselines}
     room = _BEFORE_BASELINES if limit is None else limit - len(baselines)
-    free = [each for each in others if each[0].to_json() not in taken]
+    free = []
+    for strategy, told in others:
+        if (key := strategy.to_json()) not in taken:
+            taken.add(key)
+            free.append((strategy, told))
     return free[: max(0, min(_BEFORE_BASELINES, room))]
 
 
@@ -160,7 +164,8 @@ def _affordable(session: Session, strategy: Strategy) -> Strategy:
         return strategy
     fewer = max(epochs.low, int(strategy.optimization.epochs * allowed / seconds))
     shorter = replace(strategy, optimization=replace(strategy.optimization, epochs=fewer))
-    if predicted_seconds(session, shorter) <= TRIAL_SHARE * session.options.time_limit:
+    allowed = min(session.trial_left(), TRIAL_SHARE * session.options.time_limit)
+    if predicted_seconds(session, shorter) <= allowed:
         session.note(
             f"The baseline {strategy.describe()} trains for {fewer} epochs in place of "
             f"{strategy.optimization.epochs}, to fit the time."

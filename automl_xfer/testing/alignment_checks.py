@@ -116,11 +116,14 @@ def check_refined_head_gives_finite_logits(method: AlignmentMethod) -> None:
             return
         prior = torch.full((NUM_CLASSES,), 1 / NUM_CLASSES)
         before = state_of(head)
-        probabilities, known = first(features).softmax(1), torch.arange(len(features)) < 2
-        probabilities[known] = torch.eye(NUM_CLASSES)[:2]
-        method.refine(head, features, probabilities, prior, known)
-        expect_same_layout(before, head, "refine")  # a bundle loads it into a new target_head
-        expect_shape(head(features), (len(features), NUM_CLASSES), "the refined head's output")
+        for labelled in (0, NUM_CLASSES, len(features)):
+            probabilities, places = first(features).softmax(1), torch.arange(len(features))
+            labels = places[:labelled] % NUM_CLASSES
+            probabilities[:labelled] = nn.functional.one_hot(labels, NUM_CLASSES).float()
+            method.refine(head, features, probabilities, prior, places < labelled)
+            expect_same_layout(before, head, "refine")  # a bundle loads it into a new target_head
+            told = f"the output of the head refined with {labelled} known labels"
+            expect_shape(head(features), (len(features), NUM_CLASSES), told)
 
 
 def check_finished_backbone_keeps_its_shapes(method: AlignmentMethod) -> None:

@@ -133,7 +133,7 @@ def _refine(
     head: nn.Module,
     prior: Tensor,
 ) -> nn.Module:
-    """The head after the method has refined it on unlabelled target features."""
+    """The head after the method has refined it on target features, told whose label is known."""
     if type(alignment).target_head is AlignmentMethod.target_head:
         return head
     seen = torch.cat([target.read(part) for part in parts.unlabelled])
@@ -142,7 +142,8 @@ def _refine(
         return head
     labels = known_labels(alignment, parts).to(seen.device)
     probabilities, known = head(seen).softmax(1), labels >= 0
-    probabilities[known] = nn.functional.one_hot(labels[known], parts.num_classes).float()
+    of_known = nn.functional.one_hot(labels[known], parts.num_classes)
+    probabilities[known] = of_known.to(probabilities.dtype)
     alignment.refine(refined, seen, probabilities, prior, known)
     return refined
 

@@ -15,7 +15,8 @@ from .batch_norm import re_estimate, statistics_key
 _ROUNDS = 20
 _CLEARLY = 0.06  # nats for an image
 _PSEUDO_IMAGES = 0.05  # of the target's images: the prior's count, spread evenly over the classes
-_LABELLED = 10.0  # images without a label that one with a label counts as
+_LABELLED = 10.0  # images without a label that one with a label counts as, at most
+_LABELLED_SHARE = 0.25  # and all of them together as this many times those without
 
 
 class MixtureHead(nn.Module):
@@ -48,14 +49,16 @@ class TargetMixture(AlignmentMethod):
     A Gaussian mixture with one covariance on the target's features (standardised, unit length,
     `dims` principal components), whose responsibilities start from the head fitted on labels. EM:
     Dempster, Laird and Rubin 1977; the idea of moving class centres on unlabelled target features:
-    SHOT, Liang et al. 2020, arXiv 2002.08546. Labelled target images keep their class and count as
-    ten others (Nigam et al. 2000, Text classification from labeled and unlabeled documents using
-    EM, Machine Learning 39, whose λ is 0.1 so); ten was the best of 1, 3, 10 and 30 on 21 labelled
-    cartoons of PACS.
+    SHOT, Liang et al. 2020, arXiv 2002.08546.
+    Labelled target images keep their class. Each counts as ten others or fewer, all of them as a
+    quarter of the others, but no less than one each (Nigam et al. 2000, Text classification from
+    labeled and unlabeled documents using EM, Machine Learning 39: λ). Ten was the best of 1, 3, 10
+    and 30 on 21 labelled cartoons of PACS, and not tried elsewhere. They have no say in the class
+    shares: who chose them chose their shares.
     Each M step shrinks the covariance: C <- (1 - shrinkage) C + shrinkage tr(C)/d I.
     With `prior` "equal" the classes have equal shares, but for one that has lost its images: it
     stays empty; "estimated" sets them in each M step to
-    (n_k + a) / (N + K a), with n_k the class's responsibilities and a Dirichlet pseudo-count
+    (n_k + a) / (N + K a), with n_k the class's responsibilities for N images and a pseudo-count
     a = 0.05 N / K that keeps every class alive, and adds log share to the bias; "likelier" is
     "estimated" where the features are likelier under it by 0.06 nats an image (a threshold of our
     own, chosen on features of PACS and Office-Caltech10), else "equal".
@@ -135,7 +138,9 @@ class _Fit(NamedTuple):
 
 def _mixture(z: Tensor, start: Tensor, known: Tensor, shrinkage: float, *, estimated: bool) -> _Fit:
     """EM from the responsibilities `start` (N, K) on `z` (N, d); those of `known` (N,) stay."""
-    counted = 1 + (_LABELLED - 1) * known.double()[:, None]
+    others = ~known if not known.all() else known
+    bound = _LABELLED_SHARE * float(others.sum()) / max(1, int(known.sum()))
+    counted = 1 + (max(1.0, min(_LABELLED, bound)) - 1) * known.double()[:, None]
     share = counted * start
     weighted, total = counted * z, counted.sum()
     eye = torch.eye(z.shape[1], dtype=z.dtype)
@@ -149,12 +154,13 @@ def _mixture(z: Tensor, start: Tensor, known: Tensor, shrinkage: float, *, estim
         weight = torch.linalg.solve(spread, means.T)
         bias = -0.5 * (means.T * weight).sum(0)
         if estimated:
-            bias = bias + class_shares(count).log()
+            bias = bias + class_shares(share[others].sum(0)).log()
         else:
             alive = count >= 1e-3  # an empty class stays empty
             bias = (bias - alive.sum().log()).masked_fill(~alive, -math.inf)
         share = counted * torch.where(known[:, None], start, (z @ weight + bias).softmax(1))
-    return _Fit(weight, bias.clamp_min(-1e4), _log_likelihood(z, z @ weight + bias, spread))
+    likelihood = _log_likelihood(z[others], z[others] @ weight + bias, spread)
+    return _Fit(weight, bias.clamp_min(-1e4), likelihood)
 
 
 def _log_likelihood(z: Tensor, logits: Tensor, covariance: Tensor) -> float:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from automl_xfer_plugins.alignment import target_mixture
 from automl_xfer_plugins.alignment.label_shift import LabelShift, log_share_ratio
 from automl_xfer_plugins.alignment.target_mixture import (
     AdaptedTargetMixture,
@@ -179,6 +180,30 @@ def test_a_few_labels_put_swapped_clusters_right():
     assert right[0] < 0.7
     assert right[1] < 0.7
     assert right[2] > 0.9
+
+
+@pytest.mark.parametrize(("n_known", "each"), [(5, 10.0), (30, 4.75), (300, 1.0)])
+def test_labelled_images_count_as_a_quarter_of_the_others_at_most(n_known, each, monkeypatch):
+    features, labels, means = draw(EQUAL, 600, 7)
+    start = exact_head(means, EQUAL)(features).softmax(1).double()
+    known = torch.arange(len(features)) < n_known
+    start[known] = nn.functional.one_hot(labels[known], K).double()
+    bounded = _mixture(features.double(), start, known, 0.3, estimated=False)
+    monkeypatch.setattr(target_mixture, "_LABELLED", each)
+    monkeypatch.setattr(target_mixture, "_LABELLED_SHARE", 1e9)
+    set_so = _mixture(features.double(), start, known, 0.3, estimated=False)
+    torch.testing.assert_close(bounded.weight, set_so.weight)
+
+
+def test_labelled_images_have_no_say_in_the_class_shares():
+    features, labels, means = draw(MANY, 600, 7, separation=0.6)
+    start = exact_head(means, EQUAL)(features).softmax(1)
+    known = none_of(features)
+    known[torch.cat([torch.nonzero(labels == k).flatten()[:20] for k in range(K)])] = True
+    start[known] = nn.functional.one_hot(labels[known], K).float()
+    logits = mixture(TargetMixture(dims=32, prior="estimated"), features, start, known)
+    found = logits[~known].softmax(1).mean(0)
+    assert (found - empirical(labels[~known])).abs().max() < 0.05
 
 
 def test_shift_correction_asks_only_images_that_nobody_chose():
