@@ -200,6 +200,11 @@ def _without_labels(session: Session, winner: Winner) -> str:
     reference = source_only(session.complete_trials())
     if reference is None:
         return f"{start}; source-only itself did not finish."
+    if [each.trial.id for each, _ in winner.members] == [reference.id]:
+        return (
+            f"{start}. Source-only itself won: nothing ranked ahead of it, or what did would have "
+            "given hardly any image another class."
+        )
     share = agreement_with_source_only(session, winner, reference)
     return (
         f"{start}; the winner agrees with source-only on {share:.0%} of the unlabelled target "

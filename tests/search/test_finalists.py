@@ -41,14 +41,18 @@ CORAL = trial(3, "logistic-regression", "coral")
 ADABN = trial(4, "logistic-regression", "adabn")
 
 
-def chosen_from(ranking, unlike=(), narrow=()):
-    """Ids of the committee; trials in `unlike` predict another class than all others.
+def chosen_from(ranking, unlike=(), narrow=(), *, changed=8):
+    """Ids of the committee, where others than source-only predict otherwise.
 
-    Those in `narrow` leave out a source.
+    That is on all images for those in `unlike`, on `changed` of 100 for the others. Those in
+    `narrow` leave out a source.
     """
 
     def predictions(trial):
-        return np.eye(2, dtype=np.float32)[np.full(8, int(trial in unlike))]
+        moved = 0 if trial is SOURCE_ONLY else 100 if trial in unlike else changed
+        sure = 0.6 if trial is SOURCE_ONLY else 1.0
+        first = np.where(np.arange(100) < moved, 1 - sure, sure)
+        return np.stack([first, 1 - first], axis=1).astype(np.float32)
 
     chosen = committee(ranking, SOURCE_ONLY, predictions, lambda trial: trial in narrow)
     return [each.id for each in chosen]
@@ -73,6 +77,12 @@ def test_a_source_that_most_leave_out_does_not_come_back_by_the_vote_of_source_o
     assert chosen_from([ADABN, SOURCE_ONLY, CORAL], narrow=(ADABN,)) == [ADABN.id]
     wide = chosen_from([ADABN, CORAL, SOURCE_ONLY], narrow=(ADABN,))
     assert wide == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
+
+
+def test_source_only_wins_alone_where_hardly_an_image_would_change():
+    ranking = [ADABN, CORAL, SOURCE_ONLY]
+    assert chosen_from(ranking, changed=3) == [SOURCE_ONLY.id]
+    assert chosen_from(ranking, changed=4) == [ADABN.id, CORAL.id, SOURCE_ONLY.id]
 
 
 def test_source_only_wins_alone_where_nothing_ranks_ahead_of_it():
