@@ -2,6 +2,8 @@
 
 from itertools import product
 
+import numpy as np
+
 from automl_xfer.components import (
     AlignmentMethod,
     AugmentationPolicy,
@@ -76,15 +78,17 @@ def foreseen_seconds(session: Session, strategy: Strategy) -> float:
 
     Frozen features are paid for by the first trial that needs them; later ones count nothing.
     """
-    known = [session.stage_seconds.get(part) for part in strategy.backbone.parts]
+    parts = strategy.backbone.parts
+    known = [session.stage_seconds.get(part) for part in parts]
     stages = [seconds for seconds in known if seconds is not None]
     if len(stages) < len(known):
         return 0.0
-    speed = sum(map(sum, stages))
+    speeds = [sum(seconds) for seconds in stages]
+    speed = sum(speeds)
     adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
-        reading = 0 if _has_features(session, strategy) else _images_read(session, strategy)
-        return adapting + _READING * speed * reading
+        read = [_images_read(session, strategy, part) for part in parts]
+        return adapting + _READING * float(np.dot(speeds, read))
     training = _training_seconds(session, strategy, stages[0])
     training += speed * _images_predicted(session)
     return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
@@ -179,19 +183,21 @@ def _images_adapting(session: Session, strategy: Strategy) -> float:
     return len(session.plan.folds) * images * ((_STEP + 1) * epochs + 1)
 
 
-def _images_read(session: Session, strategy: Strategy) -> float:
-    """Forward passes that reading its features costs a frozen strategy.
+def _images_read(session: Session, strategy: Strategy, part: str) -> float:
+    """Forward passes of one member of its backbone that reading its features costs it.
 
     Where it first adapts the backbone, statistics are taken at half the speed.
     """
     data, method = session.prepared.data, strategy.alignment
-    sizes = {name: len(getattr(data, name) or ()) for name in _sets_read(session, method)}
+    known = _sets_known(session, strategy, part)
+    unread = _sets_read(session, method) - known
+    sizes = {name: len(getattr(data, name) or ()) for name in unread}
     if not adapts_backbone(method):
         return sum(sizes.values())
     parts = training_parts(data)
     adapting = sum(map(len, images_that_adapt(parts.unlabelled)))
     of_source = sizes.pop("source", 0)
-    of_target = sum(sizes.values()) + 2 * min(adapting, MOST_IMAGES)
+    of_target = sum(sizes.values()) + (0 if known else 2 * min(adapting, MOST_IMAGES))
     if method.adapts_each_domain:
         of_source += 2 * min(of_source, MOST_IMAGES)
     return of_source + of_target * (
@@ -211,20 +217,23 @@ def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
     return frozenset(read)
 
 
-def _has_features(session: Session, strategy: Strategy) -> bool:
-    """Whether a trial read these features: the same backbone, adapted the same way."""
+def _sets_known(session: Session, strategy: Strategy, part: str) -> frozenset[str]:
+    """The image sets of which trials read these features: this backbone, adapted the same way."""
     done = [
         session.history.strategy(record, session.catalog.classes)
         for record in session.trials()
         if record.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        and record.strategy["backbone"] == strategy.backbone.to_dict()
     ]
-    finish, sets = finish_key(strategy.alignment), _sets_read(session, strategy.alignment)
-    return any(
-        finish_key(each.alignment) == finish
-        and each.head.stages_read == strategy.head.stages_read
-        and _sets_read(session, each.alignment) >= sets
-        for each in done
+    finish = finish_key(strategy.alignment)
+    return frozenset().union(
+        *(
+            _sets_read(session, each.alignment)
+            for each in done
+            if each.frozen
+            and part in each.backbone.parts
+            and finish_key(each.alignment) == finish
+            and each.head.stages_read == strategy.head.stages_read
+        )
     )
 
 

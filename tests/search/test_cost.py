@@ -111,6 +111,29 @@ def test_it_is_expected_to_take_one_to_three_times_as_long(session, space, taken
     assert seconds(session, space, **at(0.4)) == pytest.approx(times * before)
 
 
+def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_path):
+    np.save(tmp_path / "more.npy", np.zeros((100, 8, 8, 3), np.uint8))
+    unlabelled = ImageSet(tmp_path / "more.npy", "more")
+    session.prepared.data = replace(session.prepared.data, unlabelled=unlabelled)
+    wider = replace(space, facts=space.facts | {"unlabelled"})
+    probe, mixture, adapted = (
+        wider.strategy("toy", {"freezing": "linear-probe", "alignment": alignment}, {})
+        for alignment in ("none", "target-mixture", "adabn")
+    )
+    done = []
+    session.catalog = SimpleNamespace(classes={})
+    session.trials = lambda: [SimpleNamespace(state=state, ran=ran) for state, ran in done]
+    session.history = SimpleNamespace(strategy=lambda record, _: record.ran)
+    per_image = 0.75 * sum(STAGES)
+    assert predicted_seconds(session, mixture) == pytest.approx(per_image * (N + 100))
+    done.append((TrialState.FAILED, mixture))
+    assert predicted_seconds(session, probe) == pytest.approx(per_image * N)
+    done.append((TrialState.COMPLETE, probe))
+    assert predicted_seconds(session, probe) == 0
+    assert predicted_seconds(session, mixture) == pytest.approx(per_image * 100)
+    assert predicted_seconds(session, adapted) > per_image * (N + 100)
+
+
 def test_what_cannot_be_cached_costs_more(session, space):
     cached, mixed = (
         seconds(session, space, augmentation=a, **at(0.8)) for a in ("none", "mixup-cutmix")
