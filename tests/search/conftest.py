@@ -84,7 +84,7 @@ def options(tmp_path, labelled, weights_dir):
         study="s",
         studies_dir=str(tmp_path / "studies"),
         weights_dir=str(weights_dir),
-        time_limit=90.0,
+        time_limit=180.0,
         trials=5,
         image_size=32,
         choices={"optimization": ("closed-form", "adamw")},
