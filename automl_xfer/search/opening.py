@@ -4,7 +4,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import optuna
 
 import automl_xfer
 from automl_xfer.components import BackboneRequest
+from automl_xfer.data.manifest import ScannedData
 from automl_xfer.errors import ConfigError, LeftOutWarning, StudyError
 from automl_xfer.evaluation.metrics import METRICS
 from automl_xfer.plugin.catalog import Catalog, check_same
@@ -61,11 +61,14 @@ def open_session(
             raise StopRequested("stopped while the images were read: the same command starts again")
         listener(Progress(done, total))
 
-    prepared = prepare(options, cache, size, progress)
+    limit = _begun_with(options, store)
+
+    def use(found: ScannedData) -> ScannedData:
+        return within_reach(found, limit, size, device)
+
+    prepared = prepare(options, cache, size, use, progress)
     with _warnings_told(listener):
         space = _space(options, catalog, prepared, device)
-    limit = _begun_with(options, store)
-    prepared = replace(prepared, data=within_reach(prepared.data, limit, device, cache))
     optuna_study = _open_study(options, store, url, catalog, prepared)
     session = Session(
         options=options,
@@ -184,14 +187,12 @@ def _check_same_study(
         "metric": options.metric,
         "seed": options.seed,
         "image size": prepared.data.image_size,
-        "share of the images": prepared.n_read(),
     }
     then = {
         "data": stored.manifest_hash,
         "metric": stored.metric,
         "seed": stored.seed,
         "image size": stored.facts.get("image_size"),
-        "share of the images": stored.facts.get("n_read"),
     }
     changed = [key for key, value in now.items() if then[key] != value]
     if changed:
@@ -217,12 +218,9 @@ def _say_what_was_found(session: Session) -> None:
 
 def _say_what_is_read(session: Session) -> None:
     """Tell where the time limit does not suffice for all images."""
-    data, manifest = session.prepared.data, session.prepared.manifest
-    pairs = (("source", data.source), ("unlabelled", data.unlabelled))
-    for split, images in pairs:
-        there = len(manifest.select(split))  # type: ignore[arg-type]
-        if images is not None and len(images) < there:
+    for role, (chosen, found) in session.prepared.shares.items():
+        if chosen < found:
             session.note(
-                f"To fit the time, {len(images):,} of the {there:,} {split} images are used; a new "
+                f"To fit the time, {chosen:,} of the {found:,} {role} images are used; a new "
                 "study with a longer --time-limit uses more."
             )

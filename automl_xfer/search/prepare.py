@@ -1,5 +1,6 @@
 """From the user's paths to decoded images: scan, health, cache."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +11,28 @@ from automl_xfer.data.health import check_health
 from automl_xfer.data.health_report import HealthReport
 from automl_xfer.data.image_cache import ImageCache, Progress
 from automl_xfer.data.image_set import ImageSet
-from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
+from automl_xfer.data.manifest import Manifest, Sample, ScannedData, Split, TestSplit
 from automl_xfer.data.scan import scan
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.transfer.parts import StudyData
 
 _THUMBNAILS = 4
 
+_ROLES: dict[str, tuple[Split, ...]] = {
+    "labelled": ("train", "val"),
+    "source": ("source",),
+    "unlabelled": ("unlabelled",),
+}
+
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The data of a study. `test` is opened by nothing but the final evaluation."""
+    """The data of a study. `test` is opened by nothing but the final evaluation.
 
+    `shares` has (images chosen, images found) of each role; `manifest` the healthy ones chosen.
+    """
+
+    shares: dict[str, tuple[int, int]]
     manifest: Manifest
     health: HealthReport
     data: StudyData
@@ -44,14 +55,8 @@ class PreparedData:
             "sources": sources,
             "classes": list(self.manifest.classes),
             "image_size": self.data.image_size,
-            "n_read": self.n_read(),
             "thumbnails": self._thumbnails(),
         }
-
-    def n_read(self) -> dict[str, int]:
-        """How many source and unlabelled images the search reads; on a CPU perhaps not all."""
-        pairs = (("source", self.data.source), ("unlabelled", self.data.unlabelled))
-        return {name: len(images or ()) for name, images in pairs}
 
     def _thumbnails(self) -> dict[str, list[str]]:
         """A few labelled images of each class, for the report."""
@@ -64,18 +69,28 @@ class PreparedData:
 
 
 def prepare(
-    options: SearchOptions, cache_directory: Path, image_size: int, progress: Progress
+    options: SearchOptions,
+    cache_directory: Path,
+    image_size: int,
+    use: Callable[[ScannedData], ScannedData],
+    progress: Progress,
 ) -> PreparedData:
     """Read, check and decode everything a search may see. Raises DataError.
 
-    `progress` may raise to stop.
+    `use` says which of the images found are used. `progress` may raise to stop.
     """
     scanned = scan(Path(options.target), [Path(path) for path in options.source])
-    healthy, health = check_health(scanned, progress=progress)
-    return _decode(healthy, health, ImageCache(cache_directory), image_size, progress)
+    chosen = use(scanned)
+    shares = {
+        role: (len(chosen.manifest.select(*splits)), len(scanned.manifest.select(*splits)))
+        for role, splits in _ROLES.items()
+    }
+    healthy, health = check_health(chosen, progress=progress)
+    return _decode(shares, healthy, health, ImageCache(cache_directory), image_size, progress)
 
 
 def _decode(
+    shares: dict[str, tuple[int, int]],
     scanned: ScannedData,
     health: HealthReport,
     cache: ImageCache,
@@ -103,7 +118,7 @@ def _decode(
         groups=health.group_ids([sample.path for sample in target]) if target else None,
     )
     validation = np.flatnonzero([sample.split == "val" for sample in target])
-    return PreparedData(manifest, health, data, validation, target, scanned.test)
+    return PreparedData(shares, manifest, health, data, validation, target, scanned.test)
 
 
 def _domains(manifest: Manifest) -> NDArray[np.int64] | None:

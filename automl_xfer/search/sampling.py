@@ -1,42 +1,45 @@
-"""On a CPU a search reads no more source and unlabelled images than its time allows."""
+"""On a CPU a search uses no more images than its time allows."""
 
-import hashlib
-import os
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from automl_xfer.data.image_set import ImageSet
-from automl_xfer.transfer.parts import StudyData
+from automl_xfer.data.manifest import Manifest, Sample, ScannedData
 
 IMAGES_PER_SECOND, AT_SIZE = 8.0, 160
 """Images of 160 pixels for each second of the time limit: a pass takes about a twelfth of it."""
 
-Rows = NDArray[np.int64]
+_TIMES_LABELLED = 2
+"""Labelled target images are worth more: so many times as many of them are used."""
+
+_LEAST = 5
+"""Of each class of a domain so many are kept, if there are so many."""
 
 
-def within_reach(data: StudyData, time_limit: float, device: str, directory: Path) -> StudyData:
-    """The data with so many source and unlabelled images as can be read some ten times in time.
+def within_reach(
+    scanned: ScannedData, time_limit: float, image_size: int, device: str
+) -> ScannedData:
+    """The data with so many images as can be read several times in `time_limit` seconds.
 
-    Every strategy that adapts the backbone reads them once more. Labelled target images are all
-    kept; the source is thinned out alike in every class and domain. On a GPU all are kept.
+    Nothing else is opened, checked or decoded. Every class of a domain and split is thinned out
+    alike. Test images are all kept; on a GPU all images are.
     """
     if device != "cpu":
-        return data
-    n_source, n_unlabelled = len(data.source or ()), len(data.unlabelled or ())
-    limit = int(IMAGES_PER_SECOND * time_limit * (AT_SIZE / data.image_size) ** 2)
-    source, unlabelled = fair_shares(n_source, n_unlabelled, limit)
-    if data.source is not None and source < n_source:
-        rows = source_rows(data, source)
-        domains = None if data.source_domains is None else data.source_domains[rows]
-        thinned = _subset(data.source, rows, directory)
-        data = replace(data, source=thinned, source_domains=domains)
-    if data.unlabelled is not None and unlabelled < n_unlabelled:
-        rows = unlabelled_rows(n_unlabelled, unlabelled)
-        data = replace(data, unlabelled=_subset(data.unlabelled, rows, directory))
-    return data
+        return scanned
+    manifest = scanned.manifest
+    labelled, unlabelled, source = (
+        manifest.select(*splits) for splits in (("train", "val"), ("unlabelled",), ("source",))
+    )
+    limit = int(IMAGES_PER_SECOND * time_limit * (AT_SIZE / image_size) ** 2)
+    n_source, n_unlabelled = fair_shares(len(source), len(unlabelled), limit)
+    kept = {
+        *thinned(labelled, _TIMES_LABELLED * limit),
+        *thinned(unlabelled, n_unlabelled),
+        *thinned(source, n_source),
+    }
+    samples = tuple(sample for sample in manifest.samples if sample in kept)
+    return replace(scanned, manifest=Manifest(samples))
 
 
 def fair_shares(first: int, second: int, limit: int) -> tuple[int, int]:
@@ -51,35 +54,15 @@ def fair_shares(first: int, second: int, limit: int) -> tuple[int, int]:
     return half, limit - half
 
 
-def source_rows(data: StudyData, n: int) -> Rows:
-    """About n rows of the source, in order: the same share of each class and domain."""
-    assert data.source is not None and data.source.labels is not None
-    strata = data.source.labels
-    if data.source_domains is not None:
-        strata = strata + data.num_classes * data.source_domains
+def thinned(samples: Sequence[Sample], n: int) -> list[Sample]:
+    """About n of the samples, in order: the same share of each class of a domain and split."""
+    if len(samples) <= n:
+        return list(samples)
+    strata: dict[tuple[str, str, str], list[int]] = {}
+    for row, sample in enumerate(samples):
+        strata.setdefault((sample.split, sample.domain, sample.label or ""), []).append(row)
     random, kept = np.random.default_rng(0), []
-    for stratum in np.unique(strata):
-        rows = random.permutation(np.flatnonzero(strata == stratum))
-        kept.append(rows[: max(1, round(len(rows) * n / len(strata)))])
-    return np.sort(np.concatenate(kept))
-
-
-def unlabelled_rows(n: int, kept: int) -> Rows:
-    """The rows of the unlabelled images that are kept, in order."""
-    return np.sort(np.random.default_rng(0).permutation(n)[:kept])
-
-
-def _subset(images: ImageSet, rows: Rows, directory: Path) -> ImageSet:
-    """Some images of a set as a set of their own, stored under a key of its own."""
-    key = hashlib.sha256(images.key.encode() + rows.tobytes()).hexdigest()[:32]
-    path = directory / f"{key}.npy"
-    if not path.exists():
-        unfinished = directory / f".{key}.{os.getpid()}.tmp"
-        try:
-            with unfinished.open("wb") as file:  # np.save adds a suffix to a name
-                np.save(file, images.images[rows])
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    labels = None if images.labels is None else images.labels[rows]
-    return ImageSet(path, key, labels)
+    for _, rows in sorted(strata.items()):
+        share = max(_LEAST, round(len(rows) * n / len(samples)))
+        kept += random.permutation(rows)[:share].tolist()
+    return [samples[row] for row in sorted(kept)]

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from automl_xfer.data import check_health, scan
-from automl_xfer.search.sampling import unlabelled_rows
+from automl_xfer.search.sampling import thinned
 from automl_xfer.study.address import normalise_url
 from automl_xfer.study.records import TrialState
 from automl_xfer.study.store import StudyStore
@@ -162,9 +162,8 @@ def labels_of_unlabelled(table: Path, known: list[dict[str, str]], n: int) -> np
     checked, _ = check_health(scan(table))
     classes = {name: number for number, name in enumerate(checked.manifest.classes)}
     labels = {row["image"]: row["label"] for row in known}
-    seen = checked.manifest.select("unlabelled")
-    truth = np.array([classes[labels[str(sample.path)]] for sample in seen])
-    return truth if n == len(truth) else truth[unlabelled_rows(len(truth), n)]
+    seen = thinned(checked.manifest.select("unlabelled"), n)
+    return np.array([classes[labels[str(sample.path)]] for sample in seen])
 
 
 def accuracy(probabilities: np.ndarray, truth: np.ndarray) -> float:

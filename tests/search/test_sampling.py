@@ -1,30 +1,31 @@
-"""What a search reads when its time is short."""
+"""What a search uses when its time is short."""
 
-from dataclasses import replace
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from automl_xfer.data.image_set import ImageSet
-from automl_xfer.search.sampling import fair_shares, unlabelled_rows, within_reach
-from automl_xfer.transfer.parts import StudyData
+from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
+from automl_xfer.search.sampling import fair_shares, thinned, within_reach
+
+
+def samples(split, n, domain="target", label=lambda row: None):
+    names = [f"{domain}-{split}-{row}.jpg" for row in range(n)]
+    return [Sample(Path(name), name, split, domain, label(row)) for row, name in enumerate(names)]
 
 
 @pytest.fixture
-def data(tmp_path):
-    """40 source images in two domains, one class with a single image, and 30 unlabelled ones."""
-    rows = np.arange(40)
-    np.save(tmp_path / "s.npy", np.zeros((40, 2, 2, 3), np.uint8) + rows[:, None, None, None])
-    np.save(tmp_path / "u.npy", np.zeros((30, 2, 2, 3), np.uint8))
-    labels = np.where(rows == 7, 2, rows % 2)
-    return StudyData(
-        classes=("a", "b", "c"),
-        image_size=160,
-        unlabelled=ImageSet(tmp_path / "u.npy", "u"),
-        source=ImageSet(tmp_path / "s.npy", "s", labels),
-        source_names=("one", "two"),
-        source_domains=(rows >= 20).astype(np.int64),
-    )
+def scanned():
+    """400 source images in two domains, a class with 2 images, 300 unlabelled ones, 50 for test."""
+
+    def label(row):
+        return "rare" if row in (7, 8) else "ab"[row % 2]
+
+    source = samples("source", 200, "one", label) + samples("source", 200, "two", lambda row: "a")
+    names = tuple(f"test-{row}.jpg" for row in range(50))
+    test = TestSplit(tuple(map(Path, names)), names, ("a",) * 50)
+    return ScannedData(Manifest(tuple(source + samples("unlabelled", 300))), test)
 
 
 @pytest.mark.parametrize(
@@ -40,35 +41,41 @@ def test_what_one_does_not_need_the_other_gets(sizes, limit, kept):
     assert fair_shares(*sizes, limit) == kept
 
 
-def test_every_class_and_domain_is_thinned_out_alike(data, tmp_path):
-    thin = within_reach(data, 5.0, "cpu", tmp_path)  # 40 images
-    assert len(thin.unlabelled) == 20
-    assert sorted(np.bincount(thin.source.labels)) == [1, 9, 10]  # the single image stays
-    assert (
-        thin.source.images[:, 0, 0, 0].tolist() == np.sort(thin.source.images[:, 0, 0, 0]).tolist()
-    )
-    kept = thin.source.images[:, 0, 0, 0].astype(int)
-    np.testing.assert_array_equal(thin.source.labels, data.source.labels[kept])
-    np.testing.assert_array_equal(thin.source_domains, data.source_domains[kept])
-    again = within_reach(data, 5.0, "cpu", tmp_path)
-    assert again.source.key == thin.source.key != data.source.key
+def test_every_class_of_a_domain_is_thinned_out_alike(scanned):
+    thin = within_reach(scanned, 25.0, 160, "cpu")  # 200 images
+    source = thin.manifest.select("source")
+    assert len(thin.manifest.select("unlabelled")) == 100
+    kept = Counter((sample.domain, sample.label) for sample in source)
+    assert kept == {("one", "a"): 25, ("one", "b"): 25, ("one", "rare"): 2, ("two", "a"): 50}
+    assert thin.test is scanned.test
+    order = [scanned.manifest.samples.index(sample) for sample in thin.manifest.samples]
+    assert order == sorted(order)
+    assert within_reach(scanned, 25.0, 160, "cpu") == thin
 
 
-def test_enough_time_or_a_gpu_reads_all(data, tmp_path):
-    assert within_reach(data, 10.0, "cpu", tmp_path) is data
-    assert within_reach(data, 1.0, "cuda:0", tmp_path) is data
-    small = replace(data, image_size=32)
-    assert within_reach(small, 1.0, "cpu", tmp_path) is small
+def test_enough_time_or_a_gpu_uses_all(scanned):
+    assert within_reach(scanned, 100.0, 160, "cpu").manifest == scanned.manifest
+    assert within_reach(scanned, 1.0, 160, "cuda:0") is scanned
+    assert within_reach(scanned, 4.0, 32, "cpu").manifest == scanned.manifest
 
 
-def test_labelled_target_images_are_all_kept(data, tmp_path):
-    target = replace(data.source, labels=data.source.labels)
-    thin = within_reach(replace(data, target=target), 5.0, "cpu", tmp_path)
-    assert thin.target is target
+def test_labelled_target_images_count_twice_and_keep_the_share_of_val():
+    labelled = samples("train", 300, label=lambda row: "ab"[row % 2])
+    labelled += samples("val", 100, label=lambda row: "ab"[row % 2])
+    found = ScannedData(Manifest(tuple(labelled)), None)
+    thin = within_reach(found, 12.5, 160, "cpu").manifest  # 100 images, 200 labelled ones
+    assert len(thin.select("train")) == 150
+    assert len(thin.select("val")) == 50
+    assert within_reach(found, 25.0, 160, "cpu").manifest == found.manifest
 
 
-def test_the_rows_can_be_told_afterwards(data, tmp_path):
-    rows = np.arange(30, dtype=np.uint8)
-    np.save(tmp_path / "u.npy", np.zeros((30, 2, 2, 3), np.uint8) + rows[:, None, None, None])
-    thin = within_reach(data, 5.0, "cpu", tmp_path)
-    assert thin.unlabelled.images[:, 0, 0, 0].tolist() == unlabelled_rows(30, 20).tolist()
+def test_a_class_keeps_at_least_a_few():
+    kept = thinned(samples("train", 1000, label=lambda row: f"{row % 100}"), 100)
+    assert set(Counter(sample.label for sample in kept).values()) == {5}
+
+
+def test_the_choice_is_that_of_the_seeds_permutation():
+    """Studies begun by earlier versions go on with the same images."""
+    found = samples("unlabelled", 300)
+    rows = np.sort(np.random.default_rng(0).permutation(300)[:200])
+    assert thinned(found, 200) == [found[row] for row in rows]
