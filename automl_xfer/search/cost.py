@@ -24,6 +24,7 @@ from automl_xfer.transfer.finishing import (
     finish_key,
     images_that_adapt,
 )
+from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.gradient import reads_target
 from automl_xfer.transfer.head_fit import domains_used
@@ -191,7 +192,7 @@ def _images_read(session: Session, strategy: Strategy, part: str) -> float:
     data, method = session.prepared.data, strategy.alignment
     known = _sets_known(session, strategy, part)
     unread = _sets_read(session, method) - known
-    sizes = {name: len(getattr(data, name) or ()) for name in unread}
+    sizes = {name: _passes(getattr(data, name)) for name in unread}
     if not adapts_backbone(method):
         return sum(sizes.values())
     parts = training_parts(data)
@@ -199,10 +200,16 @@ def _images_read(session: Session, strategy: Strategy, part: str) -> float:
     of_source = sizes.pop("source", 0)
     of_target = sum(sizes.values()) + (0 if known else 2 * min(adapting, MOST_IMAGES))
     if method.adapts_each_domain:
-        of_source += 2 * min(of_source, MOST_IMAGES)
+        of_source += 2 * min(len(data.source or ()), MOST_IMAGES) if of_source else 0
     return of_source + of_target * (
         len(session.plan.folds) if differs_by_fold(method, parts) else 1
     )
+
+
+def _passes(images: ImageSet | None) -> int:
+    """Forward passes that reading a set takes: the mirror images of a small one are read too."""
+    n = len(images or ())
+    return 2 * n if n <= MIRROR_LIMIT else n
 
 
 def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:

@@ -124,7 +124,7 @@ def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_pat
     session.catalog = SimpleNamespace(classes={})
     session.trials = lambda: [SimpleNamespace(state=state, ran=ran) for state, ran in done]
     session.history = SimpleNamespace(strategy=lambda record, _: record.ran)
-    per_image = 0.75 * sum(STAGES)
+    per_image = 2 * 0.75 * sum(STAGES)  # and its mirror image
     assert predicted_seconds(session, mixture) == pytest.approx(per_image * (N + 100))
     done.append((TrialState.FAILED, mixture))
     assert predicted_seconds(session, probe) == pytest.approx(per_image * N)
@@ -158,15 +158,16 @@ def test_frozen_features_are_read_once_and_those_of_a_changed_backbone_in_every_
     session, space, tmp_path
 ):
     pass_over_all = 0.75 * sum(STAGES) * N
-    assert frozen_seconds(session, space) == pytest.approx(pass_over_all)
+    assert frozen_seconds(session, space) == pytest.approx(2 * pass_over_all)  # mirror images too
     folds, unlabelled = len(session.plan.folds), replace(space, facts=space.facts | {"unlabelled"})
     changed = frozen_seconds(session, unlabelled, "adabn")
-    assert changed == pytest.approx(3 * folds * pass_over_all)
+    assert changed == pytest.approx(4 * folds * pass_over_all)
     many = ImageSet(tmp_path / "unlabelled.npy", "unlabelled")
-    np.save(many.path, np.zeros((300, 8, 8, 3), np.uint8))
+    np.save(many.path, np.zeros((700, 8, 8, 3), np.uint8))
     data = replace(session.prepared.data, unlabelled=many)
     session.prepared = SimpleNamespace(data=data)
-    passes = (N + 300 + 2 * 200) / N  # enough without labels: one backbone for all folds
+    # Enough without labels: one backbone for all folds. Too many for mirror images.
+    passes = (2 * N + 700 + 2 * 200) / N
     changed = frozen_seconds(session, unlabelled, "adabn")
     assert changed == pytest.approx(passes * pass_over_all)
 
