@@ -66,7 +66,7 @@ def _read(numbers: list[float]) -> FeatureStatistics:
 
 
 def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
-    """Its winner's strategies in their order, then the best by score; those that fit here too."""
+    """All strategies of its winner, then the best by score up to three; those that fit here."""
     trials = [
         trial
         for trial in session.store.trials(study.name)
@@ -80,7 +80,7 @@ def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
         if strategy is not None and strategy.to_json() not in seen:
             seen.add(strategy.to_json())
             yield strategy
-        if len(seen) == _STRATEGIES:
+        if len(seen) >= max(_STRATEGIES, len(won)):
             return
 
 
