@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from automl_xfer.bundle import load_bundle
+from automl_xfer.search import sampling
 from automl_xfer.search.run import run_search
 
 
@@ -63,6 +64,20 @@ def test_a_val_split_is_what_strategies_are_scored_on(options, labelled, tmp_pat
     assert record.result["signal"] == "accuracy on 8 held-out target images"
     assert sum(map(sum, record.result["confusion"])) == 8
     assert record.result["winner"]["score"] > 0.7
+
+
+def test_a_short_search_opens_only_the_images_it_uses_and_goes_on_with_them(
+    options, labelled, monkeypatch
+):
+    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-6)
+    there = sum(1 for _ in labelled.glob("*/*"))
+    record = run_search(replace(options, trials=3))
+    assert f"10 of the {there} labelled images are used" in " ".join(record.result["notes"])
+    assert record.facts["n_train"] == 10
+    assert sum(map(sum, record.result["confusion"])) == 10
+    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-7)  # still those that it began with
+    again = run_search(replace(options, trials=1, time_limit=2 * options.time_limit))
+    assert again.facts["n_train"] == 10
 
 
 def test_postgresql_takes_the_same_study(options, postgresql_url):
