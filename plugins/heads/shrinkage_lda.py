@@ -72,8 +72,8 @@ def discriminants(x: Array, y: Labels, weight: Array, group: Labels) -> tuple[Ar
     member = np.equal.outer(np.arange(y.max() + 1), y) * share
     prior = np.maximum(member.sum(1), np.finfo(float).tiny)
     means = member @ x / prior[:, None]
-    covariance = _covariance(x, x - means[y], share, _effective(share, group), len(means))
-    rows = cho_solve(cho_factor(covariance, lower=True, overwrite_a=True), means.T).T
+    effective = _effective(share, group)
+    rows = _times_inverse_covariance(means, x, x - means[y], share, effective)
     return rows, np.log(prior) - (rows * means).sum(1) / 2 - rows @ centre
 
 
@@ -83,20 +83,31 @@ def _effective(share: Array, group: Labels) -> float:
     return float(1 / np.square(np.bincount(member, share)).sum())
 
 
-def _covariance(x: Array, residuals: Array, share: Array, n: float, classes: int) -> Array:
-    """Shrunk covariance (D, D) of the residuals; where those are all 0, the variance times I."""
-    dim = x.shape[1]
+def _times_inverse_covariance(
+    means: Array, x: Array, residuals: Array, share: Array, n: float
+) -> Array:
+    """Means (K, D) times the inverse of the shrunk covariance of the residuals.
+
+    Where all residuals are 0 the covariance is the variance times I. Of fewer samples than
+    dimensions the inverse is taken by the Woodbury identity, in as many dimensions as samples.
+    """
+    dim, few = x.shape[1], len(x) < x.shape[1]
     scaled = residuals * np.sqrt(share)[:, None]
-    covariance = scaled.T @ scaled
-    level, total = np.trace(covariance) / dim, (share @ np.square(x)).mean()
+    products = scaled @ scaled.T if few else scaled.T @ scaled
+    level, total = np.trace(products) / dim, (share @ np.square(x)).mean()
     if level <= 1e-12 * total or total == 0:
-        return np.eye(dim) * (total or 1.0)
+        return means / (total or 1.0)
     fourth = share @ np.square(np.square(residuals).sum(1))
-    shrinkage = _shrinkage(fourth, np.square(covariance).sum(), level, dim, n)
-    covariance *= 1 - shrinkage
-    covariance[np.diag_indices(dim)] += shrinkage * level
-    covariance *= n / max(n - classes, 1)
-    return covariance
+    shrinkage = _shrinkage(fourth, np.square(products).sum(), level, dim, n)
+    scale = n / max(n - len(means), 1)
+    if shrinkage == 1:
+        return means / (scale * level)
+    products[np.diag_indices(len(products))] += shrinkage / (1 - shrinkage) * level
+    factor = cho_factor(products, lower=True, overwrite_a=True)
+    if not few:
+        return cho_solve(factor, means.T).T / (scale * (1 - shrinkage))
+    within = cho_solve(factor, scaled @ means.T).T @ scaled
+    return (means - within) / (scale * shrinkage * level)
 
 
 def _shrinkage(fourth: float, squares: float, level: float, dim: int, n: float) -> float:
