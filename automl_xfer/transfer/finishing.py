@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from automl_xfer import __version__
-from automl_xfer.components import AlignmentMethod, StagedModel, StageFeatures
+from automl_xfer.components import AlignmentMethod, FusedModel, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import weights_key
 from automl_xfer.transfer.parts import Part, TrainingParts
@@ -53,8 +54,12 @@ def finish_backbone(
 
     It sees at most 200, drawn the same way each time, in shuffled batches of nearly equal size.
     What it changed is cached: every fold and trial that starts from the same weights and images
-    changes them the same way.
+    changes them the same way. Members of a fused backbone are changed one by one, as if alone.
     """
+    if isinstance(backbone, FusedModel):
+        for member in backbone.members:
+            finish_backbone(alignment, cast(StagedModel, member), images, context)
+        return
     if isinstance(backbone, StageFeatures):
         backbone = backbone.plain()  # the same modules: what is cached serves both readings
     images = images_that_adapt(images)

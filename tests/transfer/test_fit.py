@@ -1,12 +1,13 @@
 """fit: what must train trains, what must not stays bit-identical, and scores are right."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from automl_xfer.components import BackboneRequest
+from automl_xfer.components import BackboneRequest, FusedModel
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer import finishing
@@ -184,6 +185,23 @@ def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
         path.write_bytes(file.read_bytes()[:40])
     fit(strategy, parts, context)
     assert calls  # a damaged entry is made anew
+
+
+def test_members_of_a_fused_backbone_are_changed_as_if_alone(space, parts, context):
+    method = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0}).alignment
+    member = starting_backbone(frozen(space).backbone, parts, context)
+    other = starting_backbone(frozen(space).backbone, parts, context)
+    for tensor in other.parameters():
+        tensor.data *= 1.1
+    fused = FusedModel([deepcopy(member), other])
+    finishing.finish_backbone(method, member, parts.unlabelled, context)
+    before = set(context.cache.directory.glob("features-finished-*"))
+    finishing.finish_backbone(method, fused, parts.unlabelled, context)
+    alone, within = member.state_dict(), fused.members[0].state_dict()
+    assert all(torch.equal(within[name], value) for name, value in alone.items())
+    assert len(set(context.cache.directory.glob("features-finished-*")) - before) == 1
+    mean = "stages.0.0.1.running_mean"
+    assert not torch.equal(fused.members[1].state_dict()[mean], alone[mean])
 
 
 def test_folds_share_the_backbone_that_enough_images_without_labels_changed(
