@@ -80,10 +80,14 @@ def all_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]
     return {name: score(name, labels, probabilities) for name in METRICS}
 
 
+LEAST_PROBABILITY = 1e-6
+"""What a model gives a class at least, as far as log scores are concerned."""
+
+
 def mean_log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean negative log-probability of the true class, clipped at 1e-6."""
     picked = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(picked, 1e-6, 1.0)).mean())
+    return float(-np.log(np.clip(picked, LEAST_PROBABILITY, 1.0)).mean())
 
 
 def per_class_recall(

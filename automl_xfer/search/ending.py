@@ -16,7 +16,8 @@ from automl_xfer.search.final_fit import (
     write_description,
 )
 from automl_xfer.search.final_scores import score_test
-from automl_xfer.search.finalists import Finalist, finalists_of_search, run_finalists
+from automl_xfer.search.finalist import Finalist
+from automl_xfer.search.finalists import finalists_of_search, run_finalists
 from automl_xfer.search.judging import source_only
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session

@@ -1,4 +1,4 @@
-"""Weights of an ensemble of finalists, from their held-out predictions."""
+"""Weights of an ensemble, from the held-out predictions of its models."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,18 +6,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from automl_xfer.evaluation.evidence import Scores, evidence_weights
 from automl_xfer.evaluation.metrics import mean_log_loss
+
+MOST_MEMBERS = 10
 
 _ROUNDS = 10
 
 _PRIOR = 100
-"""Equal weights count as much as greedy ones that are fitted on so many images.
+"""Weights by evidence count as much as greedy ones that are fitted on so many images.
 
 Set by hand after a look at test accuracies of cartoon-5shot, caltech-5shot and
 art-and-cartoon-3shot: results on these tasks are no blind test of it.
 """
 
-_LEAST = 0.05
+_LEAST = 0.02
 
 Weights = NDArray[np.float32]
 Fits = Callable[[set[int]], bool]
@@ -27,32 +30,33 @@ Fits = Callable[[set[int]], bool]
 def ensemble_weights(
     labels: NDArray[np.int64],
     stack: NDArray[np.float32],
+    log_scores: Scores,
     good: Sequence[int],
     fits: Fits = lambda chosen: True,
 ) -> Weights:
-    """(M,) weights, sum 1, of models, best first, whose probabilities are `stack` (M, N, K).
+    """(M,) weights, sum 1, of models with probabilities `stack` (M, N, K), `log_scores` (M, N).
 
-    Greedy weights, shrunk towards equal ones of those that are `good` (places): on few images
-    greedy weights follow luck. A model that is left with less than 0.05 is left out.
+    Greedy weights, shrunk towards the evidence for each of those that are `good` (places): on few
+    images greedy weights follow luck. Of the heaviest so many are kept as may be together, up to
+    10, and none that has less than 0.02.
     """
     share = len(labels) / (len(labels) + _PRIOR)
-    greedy = greedy_weights(labels, stack, fits)
-    picked = {int(place) for place in np.flatnonzero(greedy)}
-    equal = equal_weights(len(stack), picked, good, fits)
-    weights = share * greedy + (1 - share) * equal
-    kept = np.where(weights < _LEAST, 0, weights)
-    shares: Weights = (kept / kept.sum()).astype(np.float32)
-    return shares
+    weights = share * greedy_weights(labels, stack, fits)
+    weights[list(good)] += (1 - share) * evidence_weights(log_scores[list(good)])
+    return _heaviest(weights, fits)
 
 
-def equal_weights(
-    n: int, chosen: set[int], good: Sequence[int], fits: Fits = lambda chosen: True
-) -> Weights:
-    """(n,) equal weights of the `chosen` and as many of the `good` as may be with them."""
-    for place in good:
-        chosen = {*chosen, place} if fits({*chosen, place}) else chosen
-    shares = [(place in chosen) / len(chosen) for place in range(n)]
-    return np.array(shares, np.float32)
+def _heaviest(weights: Weights, fits: Fits) -> Weights:
+    """The weights of those that are kept, sum 1."""
+    chosen: set[int] = set()
+    for place in np.argsort(-weights, kind="stable").tolist():
+        heavy = not chosen or weights[place] >= _LEAST
+        if len(chosen) < MOST_MEMBERS and heavy and fits({*chosen, place}):
+            chosen.add(place)
+    kept = np.zeros_like(weights)
+    places = sorted(chosen) or [int(weights.argmax())]  # not one fits alone
+    kept[places] = weights[places] / weights[places].sum()
+    return kept
 
 
 def greedy_weights(

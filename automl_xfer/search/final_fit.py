@@ -23,7 +23,7 @@ from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel, ChildFailure, run_in_child
 from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
-from automl_xfer.search.finalists import Finalist
+from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.search.source_results import source_results

@@ -18,7 +18,7 @@ from automl_xfer.search.final_fit import (
     test_probabilities,
     write_description,
 )
-from automl_xfer.search.finalists import Finalist
+from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
 from automl_xfer.search.winner import Winner

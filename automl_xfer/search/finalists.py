@@ -1,15 +1,13 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
 import math
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from automl_xfer.components import Strategy
 from automl_xfer.search.committee import committee, one_of_each_kind
 from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE, SEARCH_SHARE
+from automl_xfer.search.finalist import Finalist, weigh
 from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
@@ -26,6 +24,9 @@ from automl_xfer.study.records import Role, TrialRecord, TrialState
 N_FINALISTS = 5
 N_REPEATS = 2
 
+_POOL = 20
+"""So many of the best by score, and by log-loss, are weighed against each other."""
+
 _RESERVE = 1.2
 """A round of repeats may take so many times as long as the trials did."""
 
@@ -33,60 +34,47 @@ _TEST_SHARE = 0.15
 """Scoring a test split, the baselines' models too, gets this share of the time."""
 
 
-@dataclass(frozen=True)
-class Finalist:
-    """One strategy with its own trial and the repeats that finished."""
-
-    trial: TrialRecord
-    repeats: tuple[TrialRecord, ...] = ()
-
-    @property
-    def seed_scores(self) -> list[float]:
-        """Scores of the repeats; of the trial itself where there is none.
-
-        The trial's own score is left out: it is the one that made it a finalist, by merit or luck.
-        """
-        runs = self.repeats or (self.trial,)
-        return [run.score for run in runs if run.score is not None]
-
-    @property
-    def score(self) -> float:
-        """Mean over the seeds."""
-        return float(np.mean(self.seed_scores))
-
-    def probabilities(self, session: Session) -> NDArray[np.float32]:
-        """(N, K) held-out probabilities of the trial; NaN rows were never held out.
-
-        Of one seed, as the model that is delivered: a mean over seeds would score better than it.
-        """
-        data = session.prepared.data
-        rows = np.full((len(data.target or ()), data.num_classes), np.nan, np.float32)
-        predictions = read_predictions(session, self.trial)
-        rows[predictions.rows] = predictions.probabilities
-        return rows
-
-
 def finalists_of_search(session: Session) -> list[Finalist]:
-    """The best trials of the search, without repeats: one of each backbone, freezing, alignment.
+    """The trials of the search that may win, without repeats.
 
-    Without target labels they are the committee; see there.
+    With target labels the one with the best score, and those that would be in an ensemble now; for
+    who prefers speed the best of each backbone, freezing and alignment. Without target labels the
+    committee; see there.
     """
     complete = session.complete_trials()
-    reference = None if session.has_target_labels else source_only(complete)
+    if session.has_target_labels:
+        ranking = _fast_enough(session, ranked(session, complete))
+        if session.options.prefer == "speed":
+            return [Finalist(trial) for trial in one_of_each_kind(ranking)[:N_FINALISTS]]
+        return _heaviest(session, ranking)
+    return [Finalist(trial) for trial in _without_labels(session, complete)]
+
+
+def _heaviest(session: Session, ranking: list[TrialRecord]) -> list[Finalist]:
+    """The first, and of the best by score and by log-loss those that have a weight."""
+    by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
+    pool = {trial.id: trial for trial in (*ranking[:_POOL], *by_loss[:_POOL])}
+    finalists = [Finalist(trial) for trial in pool.values()]
+    weights = weigh(session, finalists, range(len(finalists)))
+    weights[0] = 1
+    return [each for each, weight in zip(finalists, weights, strict=True) if weight > 0]
+
+
+def _without_labels(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
+    """The committee; the best of each kind where source-only did not finish."""
+    reference = source_only(complete)
     if reference is None:
         ranking = _fast_enough(session, ranked(session, complete))
-        chosen = one_of_each_kind(ranking)[:N_FINALISTS]
-    else:
-        ranking = behind_open_gates(session, complete)
-        chosen = committee(
-            ranking,
-            reference,
-            lambda trial: candidate(session, trial).target,
-            lambda trial: _leaves_out_a_source(session, trial),
-        )
-        fast = [trial for trial in chosen if within_limit(session, [trial])]
-        chosen = fast or _fast_enough(session, ranking)[:1] or chosen
-    return [Finalist(trial) for trial in chosen]
+        return one_of_each_kind(ranking)[:N_FINALISTS]
+    ranking = behind_open_gates(session, complete)
+    chosen = committee(
+        ranking,
+        reference,
+        lambda trial: candidate(session, trial).target,
+        lambda trial: _leaves_out_a_source(session, trial),
+    )
+    fast = [trial for trial in chosen if within_limit(session, [trial])]
+    return fast or _fast_enough(session, ranking)[:1] or chosen
 
 
 def _fast_enough(session: Session, ranking: list[TrialRecord]) -> list[TrialRecord]:

@@ -30,8 +30,7 @@ def _weights_of(session: Session, trial: TrialRecord) -> str:
     made = Strategy.from_dict(trial.strategy, session.catalog.classes)
     as_loaded = made.backbone.initialisation == "pretrained" and made.head.stages_read == 1
     adapted = finish_key(made.alignment)
-    alike = not adapted or len(made.backbone.parts) == 1  # a fusion's members adapt as one
-    shares = made.frozen and as_loaded and alike and not adapts_model(made.alignment)
+    shares = made.frozen and as_loaded and not adapts_model(made.alignment)
     return f"/{adapted}" if shares else str(trial.id)
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 from automl_xfer.components import Validator
 from automl_xfer.plugin.catalog import Catalog
@@ -63,6 +65,8 @@ class Session:
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
+    log_scores: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    """By trial: calibrated log scores (N,) of its held-out images."""
 
     @property
     def name(self) -> str:

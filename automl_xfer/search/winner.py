@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
 from automl_xfer.evaluation.metrics import score
 from automl_xfer.report.leaderboard import rank
-from automl_xfer.search.ensemble import ensemble_weights
-from automl_xfer.search.finalists import Finalist
+from automl_xfer.search.finalist import Finalist, held_out, weigh
 from automl_xfer.search.judging import candidate, source_only
 from automl_xfer.search.latency import fastest, latency_ms, within_limit
 from automl_xfer.search.predictions import read_predictions
@@ -61,16 +60,12 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
         return _committee(session, finalists)
     equals = _as_good_as_first(session, finalists)
     if session.options.prefer == "speed":
-        return Winner(((equals[fastest(session, [each.trial for each in equals])], 1.0),))
-    labels, stack, _ = _held_out(session, finalists)
-
-    def fits(chosen: set[int]) -> bool:
-        return within_limit(session, [finalists[place].trial for place in chosen])
-
-    good = [place for place, each in enumerate(finalists) if each in equals]
-    weights = ensemble_weights(labels, stack, good, fits)
+        alike = [finalists[place] for place in equals]
+        return Winner(((alike[fastest(session, [each.trial for each in alike])], 1.0),))
+    weights = weigh(session, finalists, equals)
     members = zip(finalists, weights.tolist(), strict=True)
-    return Winner(tuple((each, weight) for each, weight in members if weight > 0))
+    heaviest_first = sorted(members, key=lambda each: -each[1])
+    return Winner(tuple((each, weight) for each, weight in heaviest_first if weight > 0))
 
 
 def _committee(session: Session, finalists: list[Finalist]) -> Winner:
@@ -97,23 +92,12 @@ def _most_like_all(session: Session, finalists: list[Finalist]) -> Finalist:
     return finalists[int((targets.argmax(2) == together).mean(1).argmax())]
 
 
-def _as_good_as_first(session: Session, finalists: list[Finalist]) -> list[Finalist]:
-    """The finalists that the first does not beat beyond the paired interval, itself too."""
-    labels, stack, _ = _held_out(session, finalists)
+def _as_good_as_first(session: Session, finalists: list[Finalist]) -> list[int]:
+    """Places of the finalists that the first does not beat beyond the paired interval, and its."""
+    labels, stack, _ = held_out(session, finalists)
     metric = session.plan.metric
     lows = [paired_interval(metric, labels, stack[0], each)[0] for each in stack]
-    return [each for each, low in zip(finalists, lows, strict=True) if low <= 0]
-
-
-def _held_out(
-    session: Session, finalists: list[Finalist]
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Labels (N,), held-out probabilities (finalists, N, K) and rows (N,) that all have."""
-    data = session.prepared.data
-    assert data.target is not None and data.target.labels is not None
-    stack = np.stack([each.probabilities(session) for each in finalists])
-    rows = np.flatnonzero(np.isfinite(stack).all(axis=(0, 2)))
-    return data.target.labels[rows], stack[:, rows], rows
+    return [place for place, low in enumerate(lows) if low <= 0]
 
 
 def winner_result(session: Session, winner: Winner) -> WinnerResult:
@@ -144,7 +128,7 @@ def winner_held_out(
     session: Session, winner: Winner
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Labels (N,), the winner's held-out probabilities (N, K) and their rows (N,)."""
-    labels, stack, rows = _held_out(session, [each for each, _ in winner.members])
+    labels, stack, rows = held_out(session, [each for each, _ in winner.members])
     weights = np.array([weight for _, weight in winner.members], np.float32)
     return labels, np.tensordot(weights, stack, axes=1), rows
 
@@ -176,7 +160,7 @@ def _paired_gain(
     session: Session, winner: Winner, record: TrialRecord
 ) -> tuple[float, list[float]]:
     members = [each for each, _ in winner.members]
-    labels, stack, _ = _held_out(session, [*members, Finalist(record)])
+    labels, stack, _ = held_out(session, [*members, Finalist(record)])
     weights = np.array([weight for _, weight in winner.members], np.float32)
     ours, theirs = np.tensordot(weights, stack[:-1], axes=1), stack[-1]
     metric = session.plan.metric

@@ -1,9 +1,15 @@
-"""Ensemble weights: near to equal on few held-out images, what these say on many."""
+"""Ensemble weights: by the evidence on few held-out images, greedy on many."""
 
 import numpy as np
 import pytest
 
-from automl_xfer.search.ensemble import ensemble_weights
+from automl_xfer.evaluation.evidence import calibrated_log_scores
+from automl_xfer.search import ensemble
+
+
+def ensemble_weights(labels, stack, good, *fits):
+    log_scores = np.stack([calibrated_log_scores(labels, each) for each in stack])
+    return ensemble.ensemble_weights(labels, stack, log_scores, good, *fits)
 
 
 def probabilities(labels, right, sure, seed):
@@ -15,12 +21,21 @@ def probabilities(labels, right, sure, seed):
     return found
 
 
-def test_on_few_images_luck_moves_the_weights_little():
+def test_on_few_images_luck_decides_nothing_alone():
     labels = np.arange(21) % 3
     stack = np.stack([probabilities(labels, 0.55, 0.5, seed) for seed in range(5)])
     weights = ensemble_weights(labels, stack, range(len(stack)))
     assert weights.sum() == pytest.approx(1)
-    assert weights.min() > 0.15 and weights.max() < 0.35
+    assert np.count_nonzero(weights) >= 4 and weights.max() < 0.75
+
+
+def test_at_most_ten_are_together_and_the_heaviest_are_kept():
+    labels = np.arange(30) % 3
+    stack = np.stack([probabilities(labels, 0.6, 0.6, seed) for seed in range(30)])
+    weights = ensemble_weights(labels, stack, range(30))
+    assert np.count_nonzero(weights) <= 10
+    right = (stack.argmax(2) == labels).mean(1)
+    assert right[weights > 0].min() >= np.median(right)
 
 
 def test_on_many_images_what_is_worse_is_weighed_down():

@@ -1,14 +1,18 @@
 """Who may win without target labels: what ranks ahead of source-only, or source-only itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from automl_xfer.search import finalists
+from automl_xfer.data.image_set import ImageSet
+from automl_xfer.search import finalist, finalists
 from automl_xfer.search.committee import committee
+from automl_xfer.search.finalist import Finalist
 from automl_xfer.study.records import Role, TrialRecord, TrialState
+from automl_xfer.transfer.parts import StudyData
 
 
 def trial(number: int, head: str, alignment: str, baseline: str | None = None) -> TrialRecord:
@@ -100,24 +104,55 @@ def test_a_committee_has_five_members_at_most():
     assert len(near) == 5 and near[-1] == SOURCE_ONLY.id
 
 
-def test_with_target_labels_source_only_is_one_of_many(monkeypatch):
-    monkeypatch.setattr(finalists, "ranked", lambda session, trials: trials)
-    ranking = [SAME_KIND, SOURCE_ONLY, CORAL]
-    session = SimpleNamespace(
+@pytest.fixture
+def labelled(tmp_path):
+    """A session of three trials; the third is wrong on most of 60 images, the others on a few."""
+    labels, rows, ranking = np.arange(60) % 3, np.arange(60), []
+    for record, missed in ((SAME_KIND, rows < 5), (SOURCE_ONLY, rows >= 54), (CORAL, rows < 40)):
+        said = np.where(missed, (labels + 1) % 3, labels)
+        probabilities = np.full((60, 3), 0.1, np.float32)
+        probabilities[np.arange(60), said] = 0.8
+        path = tmp_path / f"{record.id}.npz"
+        np.savez(path, rows=np.arange(60), probabilities=probabilities)
+        metrics = {"log-loss": -np.log(probabilities[np.arange(60), labels]).mean()}
+        score = 1 - missed.mean()
+        ranking.append(replace(record, predictions_path=path.name, metrics=metrics, score=score))
+    np.save(tmp_path / "images.npy", np.zeros((60, 8, 8, 3), np.uint8))
+    target = ImageSet(tmp_path / "images.npy", "images", labels)
+    return SimpleNamespace(
         has_target_labels=True,
         complete_trials=lambda: ranking,
-        options=SimpleNamespace(max_latency_ms=None),
-        space=SimpleNamespace(backbones=()),
+        directory=tmp_path,
+        log_scores={},
+        options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
+        prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
     )
-    found = finalists.finalists_of_search(session)
-    assert [each.trial.id for each in found] == [SAME_KIND.id, CORAL.id]
 
 
-def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(monkeypatch):
-    monkeypatch.setattr(finalists, "ranked", lambda session, trials: trials)
-    monkeypatch.setattr(finalists, "within_limit", lambda session, trials: trials[0] is not ADABN)
-    session = SimpleNamespace(has_target_labels=True, complete_trials=lambda: [ADABN, CORAL])
-    assert [each.trial for each in finalists.finalists_of_search(session)] == [CORAL]
+def test_with_target_labels_the_evidence_says_who_may_win(labelled):
+    found = [each.trial.id for each in finalists.finalists_of_search(labelled)]
+    assert found == [SAME_KIND.id, SOURCE_ONLY.id]  # of one kind, and far ahead of the third
+
+
+def test_for_speed_one_of_each_kind_is_weighed(labelled):
+    labelled.options.prefer = "speed"
+    found = [each.trial.id for each in finalists.finalists_of_search(labelled)]
+    assert found == [SAME_KIND.id, CORAL.id]
+
+
+def test_repeats_have_a_say_in_the_evidence(labelled):
+    best, other, _ = labelled.complete_trials()
+    once = Finalist(best).log_scores(labelled)
+    both = Finalist(best, (other,)).log_scores(labelled)
+    np.testing.assert_allclose(both, (once + Finalist(other).log_scores(labelled)) / 2)
+
+
+def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(labelled, monkeypatch):
+    best, *others = labelled.complete_trials()
+    for module in (finalists, finalist):
+        monkeypatch.setattr(module, "within_limit", lambda _, trials: best not in trials)
+    found = [each.trial for each in finalists.finalists_of_search(labelled)]
+    assert found and set(map(id, found)) <= set(map(id, others))
 
 
 @pytest.mark.parametrize(("a_round", "expected"), [(10, 20 + 20), (100, 20 + 100), (500, 20)])

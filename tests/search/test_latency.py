@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from automl_xfer.errors import BackboneUnavailableError, ConfigError
-from automl_xfer.search.ensemble import equal_weights, greedy_weights
+from automl_xfer.search.ensemble import greedy_weights
 from automl_xfer.search.run import run_search
 
 
@@ -41,11 +41,5 @@ def test_the_ensemble_keeps_to_what_may_be_together():
 
     two = greedy_weights(labels, stack, fits)
     assert np.count_nonzero(two) == 2
-    assert equal_weights(4, {1}, range(4), lambda chosen: len(chosen) <= 2).tolist() == [
-        0.5,
-        0.5,
-        0,
-        0,
-    ]
     none = greedy_weights(labels, stack, lambda chosen: False)
     assert none.tolist() == [1, 0, 0, 0]
