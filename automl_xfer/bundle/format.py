@@ -8,9 +8,10 @@ from typing import Any
 
 from automl_xfer.errors import BundleError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = "bundle.json"
 WEIGHTS = "model.safetensors"
+BACKBONES = "backbones"
 MODEL_CARD = "MODEL_CARD.md"
 
 

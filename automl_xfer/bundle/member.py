@@ -1,27 +1,67 @@
-"""One trained model on disk: safetensors weights, rebuilt from its strategy."""
+"""One trained model on disk: safetensors weights, rebuilt from its strategy.
 
+Backbones lie beside the members, under the digest of their weights: members whose backbones are the
+same have one file.
+"""
+
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from automl_xfer.bundle.format import WEIGHTS
-from automl_xfer.components import Strategy
+from automl_xfer.bundle.format import BACKBONES, WEIGHTS
+from automl_xfer.components import FusedModel, Strategy
 from automl_xfer.errors import BundleError
 from automl_xfer.transfer.frozen_features import head_for, read_stages
-from automl_xfer.transfer.model import TransferModel
+from automl_xfer.transfer.model import TransferModel, weights_key
 
 
 def save_member(model: TransferModel, directory: Path) -> None:
-    """Write all weights and buffers of `model`; half a file is never left under the name."""
-    directory.mkdir(parents=True, exist_ok=True)
-    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    temporary = directory / f"{WEIGHTS}.part"
-    save_file(state, temporary)
-    temporary.replace(directory / WEIGHTS)
+    """Write all weights and buffers of `model`; half a file is never left under the name.
+
+    The backbone's, or those of each member of a fused one, go to `../backbones`; `directory` has
+    the rest, and as metadata which backbone belongs where.
+    """
+    state, keys = model.state_dict(), {}
+    for prefix, backbone in _backbones(model).items():
+        keys[prefix] = weights_key(backbone)
+        path = directory.parent / BACKBONES / f"{keys[prefix]}.safetensors"
+        if not path.exists():
+            _write(path, backbone.state_dict())
+    own = {name: value for name, value in state.items() if not name.startswith(tuple(keys))}
+    _write(directory / WEIGHTS, own, keys)
+
+
+def _backbones(model: TransferModel) -> dict[str, nn.Module]:
+    """The backbone, or the members of a fused one, by the prefix of their names in the model."""
+    if isinstance(model.backbone, FusedModel):
+        members = enumerate(model.backbone.members)
+        return {f"backbone.members.{place}.": member for place, member in members}
+    return {"backbone.": model.backbone}
+
+
+def _write(path: Path, state: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(
+        {name: value.cpu().contiguous() for name, value in state.items()}, temporary, metadata
+    )
+    temporary.replace(path)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The weights of a member with those of its backbones, as `save_member` wrote them."""
+    state = load_file(path)
+    with safe_open(path, "pt") as file:
+        keys = file.metadata() or {}
+    for prefix, key in keys.items():
+        backbone = load_file(path.parent.parent / BACKBONES / f"{key}.safetensors")
+        state |= {f"{prefix}{name}": value for name, value in backbone.items()}
+    return state
 
 
 def load_member(
@@ -33,7 +73,7 @@ def load_member(
     """Rebuild the model of `strategy` with the saved weights; no pretrained weights are needed."""
     path = directory / WEIGHTS
     try:
-        state = load_file(path)
+        state = _read(path)
     except (OSError, SafetensorError) as error:
         raise BundleError(
             f"cannot read the weights {path} ({error}); copy the bundle again"

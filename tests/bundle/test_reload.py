@@ -119,6 +119,7 @@ def test_members_that_read_the_same_backbone_share_it_and_predict_the_same(tmp_p
         save_member(model, tmp_path / f"member-{place}")
         members.append(Member(f"member-{place}", 1 / 3, strategies[kind].to_dict()))
     BundleDescription("s", ("a", "b", "c"), 32, tuple(members), "d", "accuracy").write(tmp_path)
+    assert len(list((tmp_path / "backbones").iterdir())) == 2
     loaded = load_bundle(tmp_path, device="cpu")
     first, second, fused = (model.backbone for model in loaded.models)
     assert first is second is fused.members[0]
@@ -156,4 +157,15 @@ def test_what_is_no_bundle_says_so(tmp_path, strategies):
     write(tmp_path, strategies["probe"], assemble(strategies["probe"], 0))
     (tmp_path / "member-0" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load_bundle(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")]
+)
+def test_a_lost_or_damaged_backbone_says_so(tmp_path, strategies, damage):
+    write(tmp_path, strategies["probe"], assemble(strategies["probe"], 0))
+    (backbone,) = (tmp_path / "backbones").iterdir()
+    damage(backbone)
+    with pytest.raises(BundleError, match=r"cannot read the weights .*copy the bundle again"):
         load_bundle(tmp_path, device="cpu")
