@@ -88,7 +88,7 @@ def foreseen_seconds(session: Session, strategy: Strategy) -> float:
     speed = sum(speeds)
     adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
-        read = [_images_read(session, strategy, part) for part in parts]
+        read = [_images_read(session, strategy, _sets_known(session, strategy, p)) for p in parts]
         return adapting + _READING * float(np.dot(speeds, read))
     training = _training_seconds(session, strategy, stages[0])
     training += speed * _images_predicted(session)
@@ -184,13 +184,13 @@ def _images_adapting(session: Session, strategy: Strategy) -> float:
     return len(session.plan.folds) * images * ((_STEP + 1) * epochs + 1)
 
 
-def _images_read(session: Session, strategy: Strategy, part: str) -> float:
+def _images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> float:
     """Forward passes of one member of its backbone that reading its features costs it.
 
-    Where it first adapts the backbone, statistics are taken at half the speed.
+    `known` are the sets that were read. Where the backbone is adapted first, statistics are taken
+    at half the speed; where each fold adapts it on other images, so much in each.
     """
     data, method = session.prepared.data, strategy.alignment
-    known = _sets_known(session, strategy, part)
     unread = _sets_read(session, method) - known
     sizes = {name: _passes(getattr(data, name)) for name in unread}
     if not adapts_backbone(method):
@@ -244,11 +244,24 @@ def _sets_known(session: Session, strategy: Strategy, part: str) -> frozenset[st
     )
 
 
-def fit_seconds(session: Session, trial: TrialRecord) -> float:
-    """Expected seconds of a fit on all images: that of a fold and a half, and the start.
+def fold_seconds(session: Session, trial: TrialRecord) -> float:
+    """Expected seconds of one more fit of a strategy that ran, on images that no fold had.
 
-    The first fold of a frozen strategy paid for features that are cached by now.
+    Where each fold adapts a frozen backbone on other images its features are to be read anew, even
+    if the trial found those of its folds read by others.
     """
-    made = Strategy.from_dict(trial.strategy, session.catalog.classes)
-    folds = 0.5 if made.frozen and not adapts_model(made.alignment) else 1.5
-    return folds * trial.timings.get("fit", 0.0) / len(session.plan.folds) + 2.0
+    made = session.history.strategy(trial, session.catalog.classes)
+    n_folds = len(session.plan.folds)
+    measured = trial.timings.get("fit", 0.0) / n_folds
+    by_fold = differs_by_fold(made.alignment, training_parts(session.prepared.data))
+    if not made.frozen or not by_fold:
+        return measured
+    known = [session.stage_seconds.get(part) for part in made.backbone.parts]
+    speed = sum(sum(stages) for stages in known if stages is not None)
+    anew = _READING * speed * _images_read(session, made, frozenset()) / n_folds
+    return max(measured, anew)
+
+
+def fit_seconds(session: Session, trial: TrialRecord) -> float:
+    """Expected seconds of a fit on all images: that of a fold and a half, and the start."""
+    return 1.5 * fold_seconds(session, trial) + 2.0

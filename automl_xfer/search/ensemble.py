@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.evaluation.evidence import Scores, evidence_weights
 from automl_xfer.evaluation.metrics import mean_log_loss
 
-MOST_MEMBERS = 10
+MOST_MEMBERS = 6
 
 _ROUNDS = 10
 
@@ -20,7 +20,7 @@ Set by hand after a look at test accuracies of cartoon-5shot, caltech-5shot and
 art-and-cartoon-3shot: results on these tasks are no blind test of it.
 """
 
-_LEAST = 0.02
+_LEAST = 0.05
 
 Weights = NDArray[np.float32]
 Fits = Callable[[set[int]], bool]
@@ -38,7 +38,7 @@ def ensemble_weights(
 
     Greedy weights, shrunk towards the evidence for each of those that are `good` (places): on few
     images greedy weights follow luck. Of the heaviest so many are kept as may be together, up to
-    10, and none that has less than 0.02.
+    6, and none that has less than 0.05.
     """
     share = len(labels) / (len(labels) + _PRIOR)
     weights = share * greedy_weights(labels, stack, fits)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from automl_xfer.components import Strategy
 from automl_xfer.search.committee import committee, one_of_each_kind
-from automl_xfer.search.cost import fit_seconds
+from automl_xfer.search.cost import fit_seconds, fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE, SEARCH_SHARE
 from automl_xfer.search.finalist import Finalist, weigh
 from automl_xfer.search.judging import (
@@ -110,7 +110,7 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
     A round counts only if it is whole: a mean over more seeds is not to be compared with one
     over fewer.
     """
-    needed = _round_seconds(finalists)
+    needed = _round_seconds(session, finalists)
     if session.should_stop() or _left(session, finalists) < _RESERVE * needed:
         return None
     done = []
@@ -127,9 +127,10 @@ def _left(session: Session, finalists: list[Finalist]) -> float:
     return max(0.0, session.deadline.left(FIT_SHARE) - _fit_all_seconds(session, finalists))
 
 
-def _round_seconds(finalists: list[Finalist]) -> float:
+def _round_seconds(session: Session, finalists: list[Finalist]) -> float:
     """Seconds of one more seed for every finalist."""
-    return sum(each.trial.timings.get("total", 0.0) for each in finalists)
+    n_folds = len(session.plan.folds)
+    return sum(n_folds * fold_seconds(session, each.trial) for each in finalists)
 
 
 def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
@@ -149,7 +150,7 @@ def seconds_to_end(session: Session) -> float:
         return math.inf
     finalists = finalists_of_search(session)
     fits = _fit_all_seconds(session, finalists)
-    a_round = _RESERVE * _round_seconds(finalists)
+    a_round = _RESERVE * _round_seconds(session, finalists)
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
     rounds = min(most, max(0, int(room // max(a_round, 1e-9))))

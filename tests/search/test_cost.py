@@ -10,7 +10,7 @@ import pytest
 from automl_xfer.components import BackboneRequest
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.cost import predicted_seconds
+from automl_xfer.search.cost import fit_seconds, fold_seconds, predicted_seconds
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
@@ -170,6 +170,21 @@ def test_frozen_features_are_read_once_and_those_of_a_changed_backbone_in_every_
     passes = (2 * N + 700 + 2 * 200) / N
     changed = frozen_seconds(session, unlabelled, "adabn")
     assert changed == pytest.approx(passes * pass_over_all)
+
+
+def test_another_fold_of_what_adapts_by_fold_reads_its_features_anew(session, space):
+    unlabelled = replace(space, facts=space.facts | {"unlabelled"})
+    made = {
+        name: unlabelled.strategy("toy", {"freezing": "linear-probe", "alignment": name}, {})
+        for name in ("none", "adabn")
+    }
+    session.catalog = SimpleNamespace(classes={})
+    session.history = SimpleNamespace(strategy=lambda trial, _: made[trial.name])
+    n_folds = len(session.plan.folds)
+    plain, adapted = (SimpleNamespace(name=name, timings={"fit": 0.5}) for name in made)
+    assert fold_seconds(session, plain) == pytest.approx(0.5 / n_folds)
+    assert fold_seconds(session, adapted) == pytest.approx(4 * 0.75 * sum(STAGES) * N)
+    assert fit_seconds(session, adapted) == pytest.approx(1.5 * 3.0 * sum(STAGES) * N + 2)
 
 
 def test_a_backbone_of_unknown_speed_costs_nothing_yet(session, space):

@@ -159,7 +159,7 @@ def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(labelled, monk
 def test_time_is_kept_for_the_repeats_that_fit_and_not_for_others(monkeypatch, a_round, expected):
     monkeypatch.setattr(finalists, "finalists_of_search", lambda session: [])
     monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 20)
-    monkeypatch.setattr(finalists, "_round_seconds", lambda found: a_round / 1.2)
+    monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: a_round / 1.2)
     session = SimpleNamespace(
         complete_trials=lambda: [CORAL],
         deadline=SimpleNamespace(seconds=600),
