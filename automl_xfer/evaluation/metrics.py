@@ -1,6 +1,7 @@
 """Metrics by name, all from confusion counts; higher is better for all of them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,13 @@ LEAST_PROBABILITY = 1e-6
 
 def mean_log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean negative log-probability of the true class, clipped at 1e-6."""
-    picked = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.clip(picked, LEAST_PROBABILITY, 1.0)).mean())
+    return float(-log_scores(probabilities[np.arange(len(labels)), labels]).mean())
+
+
+def log_scores(of_label: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Logarithm of what each image's own class was given, clipped at 1e-6."""
+    scores: NDArray[np.float64] = np.log(np.clip(of_label, LEAST_PROBABILITY, 1.0, dtype=float))
+    return scores
 
 
 def per_class_recall(

@@ -253,15 +253,25 @@ def fold_seconds(session: Session, trial: TrialRecord) -> float:
     made = session.history.strategy(trial, session.catalog.classes)
     n_folds = len(session.plan.folds)
     measured = trial.timings.get("fit", 0.0) / n_folds
-    by_fold = differs_by_fold(made.alignment, training_parts(session.prepared.data))
-    if not made.frozen or not by_fold:
+    if not _reads_in_each_fold(session, made):
         return measured
     known = [session.stage_seconds.get(part) for part in made.backbone.parts]
     speed = sum(sum(stages) for stages in known if stages is not None)
-    anew = _READING * speed * _images_read(session, made, frozenset()) / n_folds
-    return max(measured, anew)
+    return max(measured, _READING * speed * _images_read(session, made, frozenset()) / n_folds)
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:
-    """Expected seconds of a fit on all images: that of a fold and a half, and the start."""
-    return 1.5 * fold_seconds(session, trial) + 2.0
+    """Expected seconds of a fit on all images: that of a fold and a half, and the start.
+
+    The first fold of other frozen strategies paid for features that are cached by now.
+    """
+    made = session.history.strategy(trial, session.catalog.classes)
+    cached = made.frozen and not adapts_model(made.alignment)
+    folds = 0.5 if cached and not _reads_in_each_fold(session, made) else 1.5
+    return folds * fold_seconds(session, trial) + 2.0
+
+
+def _reads_in_each_fold(session: Session, strategy: Strategy) -> bool:
+    """Whether the strategy is frozen and each of its folds has features of its own."""
+    parts = training_parts(session.prepared.data)
+    return strategy.frozen and differs_by_fold(strategy.alignment, parts)

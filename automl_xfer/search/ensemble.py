@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.evaluation.evidence import Scores, evidence_weights
-from automl_xfer.evaluation.metrics import mean_log_loss
+from automl_xfer.evaluation.metrics import log_scores
 
 MOST_MEMBERS = 6
 
@@ -23,26 +23,29 @@ art-and-cartoon-3shot: results on these tasks are no blind test of it.
 _LEAST = 0.05
 
 Weights = NDArray[np.float32]
+Given = NDArray[np.float32]
+"""(M, N): what each model gave each held-out image's own label."""
+
 Fits = Callable[[set[int]], bool]
 """Whether these models (places) may be in one ensemble."""
 
 
 def ensemble_weights(
-    labels: NDArray[np.int64],
-    stack: NDArray[np.float32],
-    log_scores: Scores,
+    of_label: Given,
+    scores: Scores,
     good: Sequence[int],
     fits: Fits = lambda chosen: True,
 ) -> Weights:
-    """(M,) weights, sum 1, of models with probabilities `stack` (M, N, K), `log_scores` (M, N).
+    """(M,) weights, sum 1, of models that gave the labels of N images the probabilities `of_label`.
 
-    Greedy weights, shrunk towards the evidence for each of those that are `good` (places): on few
-    images greedy weights follow luck. Of the heaviest so many are kept as may be together, up to
-    6, and none that has less than 0.05.
+    Greedy weights, shrunk towards the evidence of the log scores `scores` (M, N) for each of those
+    that are `good` (places): on few images greedy weights follow luck. So many of the heaviest are
+    kept as may be together, up to 6, and of these none that then has less than 0.05.
     """
-    share = len(labels) / (len(labels) + _PRIOR)
-    weights = share * greedy_weights(labels, stack, fits)
-    weights[list(good)] += (1 - share) * evidence_weights(log_scores[list(good)])
+    n = of_label.shape[1]
+    share = n / (n + _PRIOR)
+    weights = share * greedy_weights(of_label, fits)
+    weights[list(good)] += (1 - share) * evidence_weights(scores[list(good)])
     return _heaviest(weights, fits)
 
 
@@ -50,18 +53,17 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
     """The weights of those that are kept, sum 1."""
     chosen: set[int] = set()
     for place in np.argsort(-weights, kind="stable").tolist():
-        heavy = not chosen or weights[place] >= _LEAST
-        if len(chosen) < MOST_MEMBERS and heavy and fits({*chosen, place}):
+        if weights[place] > 0 and len(chosen) < MOST_MEMBERS and fits({*chosen, place}):
             chosen.add(place)
     kept = np.zeros_like(weights)
     places = sorted(chosen) or [int(weights.argmax())]  # not one fits alone
     kept[places] = weights[places] / weights[places].sum()
-    return kept
+    kept[kept < _LEAST] = 0
+    shares: Weights = kept / kept.sum()
+    return shares
 
 
-def greedy_weights(
-    labels: NDArray[np.int64], stack: NDArray[np.float32], fits: Fits = lambda chosen: True
-) -> Weights:
+def greedy_weights(of_label: Given, fits: Fits = lambda chosen: True) -> Weights:
     """(M,) weights by greedy forward selection with replacement on log-loss.
 
     Caruana et al. 2004, Ensemble selection from libraries of models (ICML). Log-loss tells more
@@ -70,13 +72,13 @@ def greedy_weights(
     chosen: list[int] = []
     best_loss = np.inf
     for _ in range(_ROUNDS):
-        totals = stack + stack[chosen].sum(0) if chosen else stack
-        losses = np.array([mean_log_loss(labels, total / (len(chosen) + 1)) for total in totals])
-        losses[[not fits({*chosen, place}) for place in range(len(stack))]] = np.inf
+        totals = of_label + of_label[chosen].sum(0) if chosen else of_label
+        losses = -log_scores(totals / (len(chosen) + 1)).mean(1)
+        losses[[not fits({*chosen, place}) for place in range(len(of_label))]] = np.inf
         pick = int(np.argmin(losses))
         if losses[pick] >= best_loss - 1e-4:
             break
         best_loss = losses[pick]
         chosen.append(pick)
     counts = Counter(chosen or [0])
-    return np.array([counts[i] / counts.total() for i in range(len(stack))], np.float32)
+    return np.array([counts[i] / counts.total() for i in range(len(of_label))], np.float32)

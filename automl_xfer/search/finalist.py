@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_xfer.evaluation.evidence import Scores, calibrated_log_scores
+from automl_xfer.evaluation.evidence import Scores
+from automl_xfer.evaluation.metrics import log_scores
 from automl_xfer.search.ensemble import Weights, ensemble_weights
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.predictions import read_predictions
@@ -46,11 +47,11 @@ class Finalist:
         rows[predictions.rows] = predictions.probabilities
         return rows
 
-    def log_scores(self, session: Session) -> Scores:
-        """(N,) mean over the runs of the calibrated log score of each held-out image."""
-        runs = (self.trial, *self.repeats)
-        scores: Scores = np.mean([_log_scores(session, run) for run in runs], axis=0)
-        return scores
+    def scores(self, session: Session) -> Scores:
+        """(N,) mean log score of each held-out image over the runs that held it out."""
+        runs = [log_scores(given_to_labels(session, run)) for run in (self.trial, *self.repeats)]
+        mean: Scores = np.nanmean(runs, axis=0)
+        return mean
 
 
 def held_out(
@@ -66,23 +67,24 @@ def held_out(
 
 def weigh(session: Session, finalists: Sequence[Finalist], good: Sequence[int]) -> Weights:
     """(finalists,) weights in one ensemble; see `ensemble_weights` for `good`."""
-    labels, stack, rows = held_out(session, finalists)
-    log_scores = np.stack([each.log_scores(session)[rows] for each in finalists])
+    of_label = np.stack([given_to_labels(session, each.trial) for each in finalists])
+    rows = np.flatnonzero(np.isfinite(of_label).all(axis=0))
+    scores = np.stack([each.scores(session)[rows] for each in finalists])
 
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    return ensemble_weights(labels, stack, log_scores, good, fits)
+    return ensemble_weights(of_label[:, rows], scores, good, fits)
 
 
-def _log_scores(session: Session, run: TrialRecord) -> Scores:
-    """(N,) calibrated log scores of the held-out images of one run; NaN for the others."""
-    if run.id not in session.log_scores:
+def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:
+    """(N,) probability that a run gave each held-out image's label; NaN for the others."""
+    if run.id not in session.given_to_labels:
         target = session.prepared.data.target
         assert target is not None and target.labels is not None
         predictions = read_predictions(session, run)
-        scores = np.full(len(target), np.nan)
-        truth = target.labels[predictions.rows]
-        scores[predictions.rows] = calibrated_log_scores(truth, predictions.probabilities)
-        session.log_scores[run.id] = scores
-    return session.log_scores[run.id]
+        given = np.full(len(target.labels), np.nan, np.float32)
+        rows, labels = predictions.rows, target.labels[predictions.rows]
+        given[rows] = predictions.probabilities[np.arange(len(rows)), labels]
+        session.given_to_labels[run.id] = given
+    return session.given_to_labels[run.id]

@@ -17,7 +17,7 @@ from automl_xfer.search.judging import (
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.plan import make_plan
-from automl_xfer.search.predictions import read_predictions
+from automl_xfer.search.predictions import has_predictions, read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import Role, TrialRecord, TrialState
 
@@ -54,7 +54,8 @@ def _heaviest(session: Session, ranking: list[TrialRecord]) -> list[Finalist]:
     """The first, and of the best by score and by log-loss those that have a weight."""
     by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
     pool = {trial.id: trial for trial in (*ranking[:_POOL], *by_loss[:_POOL])}
-    finalists = [Finalist(trial) for trial in pool.values()]
+    there = [trial for trial in pool.values() if has_predictions(session, trial)]
+    finalists = [Finalist(trial) for trial in there or ranking[:1]]
     weights = weigh(session, finalists, range(len(finalists)))
     weights[0] = 1
     return [each for each, weight in zip(finalists, weights, strict=True) if weight > 0]
@@ -129,8 +130,9 @@ def _left(session: Session, finalists: list[Finalist]) -> float:
 
 def _round_seconds(session: Session, finalists: list[Finalist]) -> float:
     """Seconds of one more seed for every finalist."""
-    n_folds = len(session.plan.folds)
-    return sum(n_folds * fold_seconds(session, each.trial) for each in finalists)
+    trials, n_folds = [each.trial for each in finalists], len(session.plan.folds)
+    other = sum(trial.timings.get(phase, 0.0) for trial in trials for phase in ("predict", "load"))
+    return other + sum(n_folds * fold_seconds(session, trial) for trial in trials)
 
 
 def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:

@@ -165,7 +165,7 @@ def _new_record(options: SearchOptions, catalog: Catalog, prepared: PreparedData
         metric=options.metric,
         options=options.to_dict() | _without_password(options),
         facts=prepared.facts(),
-        manifest_hash=prepared.manifest.hash,
+        manifest_hash=prepared.found,
         catalog=catalog.to_dict(),
         health=prepared.health.to_dict(),
         version=automl_xfer.__version__,
@@ -183,13 +183,15 @@ def _check_same_study(
     """A study goes on only with the data, metric, image size, seed and catalog it began with."""
     check_same(stored.catalog, catalog)
     now = {
-        "data": prepared.manifest.hash,
+        "data": prepared.found,
+        "choice of its images": prepared.manifest.hash,
         "metric": options.metric,
         "seed": options.seed,
         "image size": prepared.data.image_size,
     }
     then = {
         "data": stored.manifest_hash,
+        "choice of its images": stored.facts.get("used"),
         "metric": stored.metric,
         "seed": stored.seed,
         "image size": stored.facts.get("image_size"),

@@ -39,6 +39,12 @@ def read_predictions(session: Session, record: TrialRecord) -> Predictions:
     return _kept.read(path)
 
 
+def has_predictions(session: Session, record: TrialRecord) -> bool:
+    """Whether the predictions of a trial are where they were left."""
+    path = record.predictions_path
+    return path is not None and (session.directory / path).exists()
+
+
 @dataclass
 class KeptPredictions:
     """What lies in files that are written once and never changed, while there is room for it.

@@ -29,9 +29,11 @@ _ROLES: dict[str, tuple[Split, ...]] = {
 class PreparedData:
     """The data of a study. `test` is opened by nothing but the final evaluation.
 
-    `shares` has (images chosen, images found) of each role; `manifest` the healthy ones chosen.
+    `found` is the digest of all images found, `shares` has (images chosen, images found) of each
+    role; `manifest` has the healthy ones of those chosen.
     """
 
+    found: str
     shares: dict[str, tuple[int, int]]
     manifest: Manifest
     health: HealthReport
@@ -55,6 +57,7 @@ class PreparedData:
             "sources": sources,
             "classes": list(self.manifest.classes),
             "image_size": self.data.image_size,
+            "used": self.manifest.hash,
             "thumbnails": self._thumbnails(),
         }
 
@@ -86,17 +89,27 @@ def prepare(
         for role, splits in _ROLES.items()
     }
     healthy, health = check_health(chosen, progress=progress)
-    return _decode(shares, healthy, health, ImageCache(cache_directory), image_size, progress)
+    data = _decode(healthy, health, ImageCache(cache_directory), image_size, progress)
+    target = healthy.manifest.select("train", "val")
+    return PreparedData(
+        found=scanned.manifest.hash,
+        shares=shares,
+        manifest=healthy.manifest,
+        health=health,
+        data=data,
+        validation_rows=np.flatnonzero([sample.split == "val" for sample in target]),
+        target_samples=target,
+        test=healthy.test,
+    )
 
 
 def _decode(
-    shares: dict[str, tuple[int, int]],
     scanned: ScannedData,
     health: HealthReport,
     cache: ImageCache,
     image_size: int,
     progress: Progress,
-) -> PreparedData:
+) -> StudyData:
     """Decode the healthy images once into the cache."""
     manifest = scanned.manifest
 
@@ -107,7 +120,7 @@ def _decode(
         return cache.load(paths, image_size, labels, progress=progress, digests=health.digests)
 
     target = manifest.select("train", "val")
-    data = StudyData(
+    return StudyData(
         classes=manifest.classes,
         image_size=image_size,
         target=load(target, manifest.classes),
@@ -117,8 +130,6 @@ def _decode(
         source_domains=_domains(manifest),
         groups=health.group_ids([sample.path for sample in target]) if target else None,
     )
-    validation = np.flatnonzero([sample.split == "val" for sample in target])
-    return PreparedData(shares, manifest, health, data, validation, target, scanned.test)
 
 
 def _domains(manifest: Manifest) -> NDArray[np.int64] | None:

@@ -78,8 +78,9 @@ def run_one_trial(session: Session) -> None:
     others = any(each.state is running and each.worker != here for each in session.trials())
     study = session.optuna_study
     study.sampler = session.samplers[others]
+    before = session.trials_run
     study.optimize(lambda trial: objective(session, trial), n_trials=1, catch=(TrialFailedError,))
-    if session.has_target_labels:
+    if session.has_target_labels and session.trials_run > before:
         session.seconds_to_end = seconds_to_end(session)
 
 

@@ -8,13 +8,14 @@ import numpy as np
 from automl_xfer.data.manifest import Manifest, Sample, ScannedData
 
 IMAGES_PER_SECOND, AT_SIZE = 8.0, 160
-"""Images of 160 pixels for each second of the time limit: a pass takes about a twelfth of it."""
+"""Source and unlabelled images of 160 pixels for each second of the time limit, together: a pass
+takes about a twelfth of it."""
 
 _TIMES_LABELLED = 2
 """Labelled target images are worth more: so many times as many of them are used."""
 
 _LEAST = 5
-"""Of each class of a domain so many are kept, if there are so many."""
+"""Of each class of a domain so many are kept where there is room for them, and 2 in any case."""
 
 
 def within_reach(
@@ -22,8 +23,8 @@ def within_reach(
 ) -> ScannedData:
     """The data with so many images as can be read several times in `time_limit` seconds.
 
-    Nothing else is opened, checked or decoded. Every class of a domain and split is thinned out
-    alike. Test images are all kept; on a GPU all images are.
+    Every class of a domain and split is thinned out alike. Test images are all kept; on a GPU all
+    images are.
     """
     if device != "cpu":
         return scanned
@@ -61,8 +62,9 @@ def thinned(samples: Sequence[Sample], n: int) -> list[Sample]:
     strata: dict[tuple[str, str, str], list[int]] = {}
     for row, sample in enumerate(samples):
         strata.setdefault((sample.split, sample.domain, sample.label or ""), []).append(row)
+    least = max(2, min(_LEAST, n // len(strata)))
     random, kept = np.random.default_rng(0), []
     for _, rows in sorted(strata.items()):
-        share = max(_LEAST, round(len(rows) * n / len(samples)))
+        share = max(least, round(len(rows) * n / len(samples)))
         kept += random.permutation(rows)[:share].tolist()
     return [samples[row] for row in sorted(kept)]

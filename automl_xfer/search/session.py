@@ -65,8 +65,8 @@ class Session:
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
-    log_scores: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    """By trial: calibrated log scores (N,) of its held-out images."""
+    given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """By trial: what it gave the labels of its held-out images (N,)."""
 
     @property
     def name(self) -> str:

@@ -66,22 +66,22 @@ def _read(numbers: list[float]) -> FeatureStatistics:
 
 
 def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
-    """All strategies of its winner, then the best by score up to three; those that fit here."""
+    """All of its winner's strategies that fit here; if these are under three, the best others."""
     trials = [
         trial
         for trial in session.store.trials(study.name)
         if trial.state is TrialState.COMPLETE and trial.repeats is None
     ]
     won = (study.result or {}).get("winner", {}).get("trials", [])
-    first = sorted((t for t in trials if t.id in won), key=lambda trial: won.index(trial.id))
+    winners = sorted((t for t in trials if t.id in won), key=lambda trial: won.index(trial.id))
     seen: set[str] = set()
-    for trial in [*first, *rank(trials)]:
+    for place, trial in enumerate([*winners, *rank(trials)]):
+        if place >= len(winners) and len(seen) >= _STRATEGIES:
+            return
         strategy = _made_here(session, trial)
         if strategy is not None and strategy.to_json() not in seen:
             seen.add(strategy.to_json())
             yield strategy
-        if len(seen) >= max(_STRATEGIES, len(won)):
-            return
 
 
 def _made_here(session: Session, trial: TrialRecord) -> Strategy | None:

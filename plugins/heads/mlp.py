@@ -23,7 +23,9 @@ class MLPHead(Head):
     On features that do not change it is fitted here, so that dropout takes part, which a
     full-batch L-BFGS cannot have: 200 AdamW steps on 64 samples drawn by their weights, rates
     up and down by one cycle, on centred features divided by the root of their mean variance, which
-    are then folded into W₁ and b₁. It follows torch's seed. Dropout: Srivastava et al. 2014.
+    are then folded into W₁ and b₁. Of fewer samples than dimensions the features are first turned
+    into the directions in which the samples differ: in others there is nothing to learn, and W₁
+    would keep its random start there. It follows torch's seed. Dropout: Srivastava et al. 2014.
     """
 
     name = "mlp"
@@ -50,10 +52,13 @@ class MLPHead(Head):
     ) -> nn.Module:
         x = features.detach().float()
         weight = x.new_ones(len(x)) if sample_weight is None else sample_weight.to(x)
-        mean, scale = x.mean(0), x.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
-        module = self.build(x.shape[1], num_classes).to(x.device)
-        _train(module, (x - mean) / scale, labels, weight)
-        _fold(module[0], mean, scale)
+        mean = x.mean(0)
+        basis = _directions(x - mean)
+        turned = (x - mean) @ basis
+        scale = turned.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
+        module = self.build(turned.shape[1], num_classes).to(x.device)
+        _train(module, turned / scale, labels, weight)
+        module[0] = _folded(module[0], mean, basis / scale)
         absent = torch.bincount(labels, minlength=num_classes) == 0
         with torch.no_grad():
             module[-1].weight[absent] = 0.0
@@ -64,7 +69,7 @@ class MLPHead(Head):
 @torch.enable_grad()
 def _train(module: nn.Module, x: Tensor, labels: Tensor, weight: Tensor) -> None:
     """Minimise the cross-entropy of samples drawn in proportion to their weights."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
     for _ in range(STEPS):
         rows = torch.multinomial(weight, BATCH, replacement=True)
@@ -74,8 +79,20 @@ def _train(module: nn.Module, x: Tensor, labels: Tensor, weight: Tensor) -> None
         schedule.step()
 
 
+def _directions(centred: Tensor) -> Tensor:
+    """Orthonormal directions (D, R) in which samples (N, D) differ; all D where N is not less."""
+    n, dim = centred.shape
+    if n >= dim:
+        return torch.eye(dim).to(centred)
+    _, sizes, rows = torch.linalg.svd(centred, full_matrices=False)
+    kept = max(1, int((sizes > 1e-5 * sizes[0]).sum()))
+    return rows[:kept].T
+
+
 @torch.no_grad()
-def _fold(layer: nn.Linear, mean: Tensor, scale: Tensor) -> None:
-    """Make a layer on (x − mean)/scale one on x."""
-    layer.weight /= scale
-    layer.bias -= layer.weight @ mean
+def _folded(layer: nn.Linear, mean: Tensor, basis: Tensor) -> nn.Linear:
+    """A layer on (x − mean) basis as one on x."""
+    whole = nn.Linear(len(basis), layer.out_features).to(basis)
+    whole.weight.copy_(layer.weight @ basis.T)
+    whole.bias.copy_(layer.bias - whole.weight @ mean)
+    return whole

@@ -159,9 +159,12 @@ def pair(
 
 def labels_of_unlabelled(table: Path, known: list[dict[str, str]], n: int) -> np.ndarray:
     """Class numbers of the n unlabelled images that the search read, in its order."""
-    checked, _ = check_health(scan(table))
+    found = scan(table)
+    checked, _ = check_health(found)
     classes = {name: number for number, name in enumerate(checked.manifest.classes)}
     labels = {row["image"]: row["label"] for row in known}
+    if len(checked.manifest.samples) < len(found.manifest.samples):
+        sys.exit(f"{table}: an image was left out, so predictions and labels cannot be matched")
     seen = thinned(checked.manifest.select("unlabelled"), n)
     return np.array([classes[labels[str(sample.path)]] for sample in seen])
 

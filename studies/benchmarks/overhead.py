@@ -31,7 +31,7 @@ from automl_xfer.search.portfolio import enqueue_start
 from automl_xfer.search.run import run_one_trial
 from automl_xfer.search.trial import TrialOutcome
 from automl_xfer.study.address import normalise_url
-from automl_xfer.study.records import TrialState
+from automl_xfer.study.records import FailureKind
 from automl_xfer.study.store import StudyStore
 
 REPORTED = (10, 100, 300, 1000)
@@ -71,7 +71,7 @@ def one_search(arguments: argparse.Namespace, folder: Path) -> None:
     vain = sum(
         (trial.finished - trial.started).total_seconds()
         for trial in store.trials(arguments.task)
-        if trial.state is TrialState.FAILED and trial.started and trial.finished
+        if trial.failure_kind is FailureKind.TIMEOUT and trial.started and trial.finished
     )
     overhead = whole - useful - vain
     print(f"\noverhead: {overhead:.1f} s of {whole:.1f} s, {overhead / whole:.1%}")

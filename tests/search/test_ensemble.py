@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from automl_xfer.evaluation.evidence import calibrated_log_scores
+from automl_xfer.evaluation.metrics import log_scores
 from automl_xfer.search import ensemble
 
 
 def ensemble_weights(labels, stack, good, *fits):
-    log_scores = np.stack([calibrated_log_scores(labels, each) for each in stack])
-    return ensemble.ensemble_weights(labels, stack, log_scores, good, *fits)
+    of_label = stack[:, np.arange(len(labels)), labels]
+    return ensemble.ensemble_weights(of_label, log_scores(of_label), good, *fits)
 
 
 def probabilities(labels, right, sure, seed):
@@ -36,6 +36,13 @@ def test_at_most_six_are_together_and_the_heaviest_are_kept():
     assert np.count_nonzero(weights) <= 6
     right = (stack.argmax(2) == labels).mean(1)
     assert right[weights > 0].min() >= np.median(right)
+
+
+def test_of_many_alike_some_are_together_though_each_has_a_small_share():
+    labels = np.arange(35) % 3
+    stack = np.stack([probabilities(labels, 1.0, 0.7, seed) for seed in range(40)])
+    weights = ensemble_weights(labels, stack, range(40))
+    assert np.count_nonzero(weights) >= 4
 
 
 def test_on_many_images_what_is_worse_is_weighed_down():

@@ -123,7 +123,7 @@ def labelled(tmp_path):
         has_target_labels=True,
         complete_trials=lambda: ranking,
         directory=tmp_path,
-        log_scores={},
+        given_to_labels={},
         options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
         prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
     )
@@ -140,11 +140,24 @@ def test_for_speed_one_of_each_kind_is_weighed(labelled):
     assert found == [SAME_KIND.id, CORAL.id]
 
 
-def test_repeats_have_a_say_in_the_evidence(labelled):
+def test_repeats_have_a_say_in_the_evidence(labelled, tmp_path):
     best, other, _ = labelled.complete_trials()
-    once = Finalist(best).log_scores(labelled)
-    both = Finalist(best, (other,)).log_scores(labelled)
-    np.testing.assert_allclose(both, (once + Finalist(other).log_scores(labelled)) / 2)
+    once, twice = (Finalist(each).scores(labelled) for each in (best, other))
+    np.testing.assert_allclose(Finalist(best, (other,)).scores(labelled), (once + twice) / 2)
+    with np.load(tmp_path / other.predictions_path) as file:
+        rows, probabilities = file["rows"][1:], file["probabilities"][1:]
+    np.savez(tmp_path / "short.npz", rows=rows, probabilities=probabilities)
+    short = replace(other, id=99, predictions_path="short.npz")  # did not hold out the first image
+    both = Finalist(best, (short,)).scores(labelled)
+    assert both[0] == once[0]
+    np.testing.assert_allclose(both[1:], (once + twice)[1:] / 2)
+
+
+def test_a_trial_whose_predictions_are_gone_is_no_finalist(labelled, tmp_path):
+    best, other, _ = labelled.complete_trials()
+    (tmp_path / other.predictions_path).unlink()
+    found = [each.trial.id for each in finalists.finalists_of_search(labelled)]
+    assert best.id in found and other.id not in found
 
 
 def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(labelled, monkeypatch):

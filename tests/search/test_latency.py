@@ -33,13 +33,14 @@ def test_the_ensemble_keeps_to_what_may_be_together():
     random = np.random.default_rng(0)
     logits = 2 * np.eye(3)[labels] + 2 * random.standard_normal((4, 90, 3))
     stack = (np.exp(logits) / np.exp(logits).sum(2, keepdims=True)).astype(np.float32)
-    free = greedy_weights(labels, stack)
+    of_label = stack[:, np.arange(90), labels]
+    free = greedy_weights(of_label)
     assert np.count_nonzero(free) > 2
 
     def fits(chosen):
         return len(chosen) <= 2
 
-    two = greedy_weights(labels, stack, fits)
+    two = greedy_weights(of_label, fits)
     assert np.count_nonzero(two) == 2
-    none = greedy_weights(labels, stack, lambda chosen: False)
+    none = greedy_weights(of_label, lambda chosen: False)
     assert none.tolist() == [1, 0, 0, 0]

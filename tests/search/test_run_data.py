@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from automl_xfer.bundle import load_bundle
+from automl_xfer.errors import StudyError
 from automl_xfer.search import sampling
 from automl_xfer.search.run import run_search
 
@@ -69,15 +70,23 @@ def test_a_val_split_is_what_strategies_are_scored_on(options, labelled, tmp_pat
 def test_a_short_search_opens_only_the_images_it_uses_and_goes_on_with_them(
     options, labelled, monkeypatch
 ):
-    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-6)
     there = sum(1 for _ in labelled.glob("*/*"))
+    at_size = (sampling.AT_SIZE / options.image_size) ** 2
+    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 6 / options.time_limit / at_size)
     record = run_search(replace(options, trials=3))
-    assert f"10 of the {there} labelled images are used" in " ".join(record.result["notes"])
-    assert record.facts["n_train"] == 10
-    assert sum(map(sum, record.result["confusion"])) == 10
-    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-7)  # still those that it began with
+    assert f"12 of the {there} labelled images are used" in " ".join(record.result["notes"])
+    assert record.facts["n_train"] == 12
+    assert sum(map(sum, record.result["confusion"])) == 12
+    # Twice the time would allow all; a study goes on with those that it began with.
     again = run_search(replace(options, trials=1, time_limit=2 * options.time_limit))
-    assert again.facts["n_train"] == 10
+    assert again.facts["n_train"] == 12
+
+
+def test_other_images_are_refused_by_name(options, labelled, monkeypatch):
+    run_search(replace(options, trials=1))
+    monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-6)
+    with pytest.raises(StudyError, match="begun with another choice of its images"):
+        run_search(replace(options, trials=1))
 
 
 def test_postgresql_takes_the_same_study(options, postgresql_url):

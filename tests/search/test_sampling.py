@@ -69,13 +69,19 @@ def test_labelled_target_images_count_twice_and_keep_the_share_of_val():
     assert within_reach(found, 25.0, 160, "cpu").manifest == found.manifest
 
 
-def test_a_class_keeps_at_least_a_few():
-    kept = thinned(samples("train", 1000, label=lambda row: f"{row % 100}"), 100)
-    assert set(Counter(sample.label for sample in kept).values()) == {5}
+@pytest.mark.parametrize(("n", "kept"), [(600, 6), (300, 3), (100, 2)])
+def test_a_class_keeps_a_few_where_there_is_room(n, kept):
+    found = thinned(samples("train", 1000, label=lambda row: f"{row % 100}"), n)
+    assert set(Counter(sample.label for sample in found).values()) == {kept}
+
+
+def test_a_rare_class_keeps_five():
+    found = samples("train", 1000, label=lambda row: "rare" if row < 20 else "common")
+    assert Counter(sample.label for sample in thinned(found, 100))["rare"] == 5
 
 
 def test_the_choice_is_that_of_the_seeds_permutation():
-    """Studies begun by earlier versions go on with the same images."""
+    """Which images a limit stands for does not change from one version to the next."""
     found = samples("unlabelled", 300)
     rows = np.sort(np.random.default_rng(0).permutation(300)[:200])
     assert thinned(found, 200) == [found[row] for row in rows]
