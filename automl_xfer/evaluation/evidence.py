@@ -10,8 +10,7 @@ _RESAMPLES = 500
 _POWER = 0.5
 """An image counts for half: folds train on much the same images, so their scores go together.
 
-Set on simulated searches of 5 images per class from PACS and Office-Caltech10, whose test images in
-the fixed tasks were left out; anything from 0.1 to 0.7 was as good.
+Set with studies/benchmarks/selection.py, which reads no test image of the fixed tasks.
 """
 
 

