@@ -178,6 +178,7 @@ def test_the_sampler_minds_running_trials_where_others_run_them(others, monkeypa
         samplers={each: optuna.samplers.RandomSampler() for each in (False, True)},
         trials=lambda: [running, ended],
         has_target_labels=False,
+        trials_run=0,
     )
     run_one_trial(session)
     assert session.optuna_study.sampler is session.samplers[others]
