@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = labelled_images(arguments, Path(folder))
         plan = make_plan(data, "accuracy", 0)
-        print(f"{arguments.task}: {len(data.target or ())} images, {plan.describe(1)}")
+        print(f"{arguments.task}: {plan.describe(len(data.target or ()))}")
         print("\n| strategies | without, s | with, s | times | accuracy without | with |")
         print("| --- | --- | --- | --- | --- | --- |")
         for title, choices, values in (
