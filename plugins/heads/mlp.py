@@ -53,12 +53,13 @@ class MLPHead(Head):
         x = features.detach().float()
         weight = x.new_ones(len(x)) if sample_weight is None else sample_weight.to(x)
         mean = x.mean(0)
-        basis = _directions(x - mean)
-        turned = (x - mean) @ basis
+        centred = x - mean
+        basis = _directions(centred) if len(x) < x.shape[1] else None
+        turned = centred if basis is None else centred @ basis
         scale = turned.var(0, correction=0).mean().sqrt().clamp_min(1e-12)
         module = self.build(turned.shape[1], num_classes).to(x.device)
         _train(module, turned / scale, labels, weight)
-        module[0] = _folded(module[0], mean, basis / scale)
+        module[0] = _folded(module[0], mean, scale, basis)
         absent = torch.bincount(labels, minlength=num_classes) == 0
         with torch.no_grad():
             module[-1].weight[absent] = 0.0
@@ -80,19 +81,17 @@ def _train(module: nn.Module, x: Tensor, labels: Tensor, weight: Tensor) -> None
 
 
 def _directions(centred: Tensor) -> Tensor:
-    """Orthonormal directions (D, R) in which samples (N, D) differ; all D where N is not less."""
-    n, dim = centred.shape
-    if n >= dim:
-        return torch.eye(dim).to(centred)
+    """Orthonormal directions (D, R) in which samples (N, D) differ."""
     _, sizes, rows = torch.linalg.svd(centred, full_matrices=False)
     kept = max(1, int((sizes > 1e-5 * sizes[0]).sum()))
     return rows[:kept].T
 
 
 @torch.no_grad()
-def _folded(layer: nn.Linear, mean: Tensor, basis: Tensor) -> nn.Linear:
-    """A layer on (x − mean) basis as one on x."""
-    whole = nn.Linear(len(basis), layer.out_features).to(basis)
-    whole.weight.copy_(layer.weight @ basis.T)
+def _folded(layer: nn.Linear, mean: Tensor, scale: Tensor, basis: Tensor | None) -> nn.Linear:
+    """A layer on (x − mean)/scale, turned into the basis if there is one, as one on x."""
+    weight = layer.weight if basis is None else layer.weight @ basis.T
+    whole = nn.Linear(len(mean), layer.out_features).to(mean)
+    whole.weight.copy_(weight / scale)
     whole.bias.copy_(layer.bias - whole.weight @ mean)
     return whole

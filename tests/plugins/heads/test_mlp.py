@@ -74,3 +74,19 @@ def test_what_build_makes_takes_what_fit_has_learnt():
     fitted, built = MLPHead(width=64).fit(x, y, 2), MLPHead(width=64).build(2, 2)
     built.load_state_dict(fitted.state_dict())
     assert torch.equal(built.eval()(x), fitted(x))
+
+
+@pytest.mark.parametrize("n", [20, 200])
+def test_few_samples_in_many_dimensions_are_told_apart_as_many_are(n):
+    """40 dimensions, of which one tells the classes apart: fewer samples than that, and more."""
+    torch.manual_seed(0)
+    labels = torch.arange(n) % 2
+    x = 0.3 * torch.randn(n, 40)
+    x[:, 3] += 4.0 * labels
+    head = MLPHead(dropout=0.0).fit(x, labels, 2)
+    assert head[0].weight.shape == (256, 40)
+    outside = torch.linalg.svd(x - x.mean(0))[2][n:].T  # directions without any difference
+    assert torch.allclose(head[0].weight @ outside, torch.zeros(256, outside.shape[1]), atol=1e-4)
+    fresh = 0.3 * torch.randn(100, 40)
+    fresh[:, 3] += 4.0 * (torch.arange(100) % 2)
+    assert accuracy(head, fresh, torch.arange(100) % 2) > 0.95
