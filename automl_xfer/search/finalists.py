@@ -46,19 +46,19 @@ def finalists_of_search(session: Session) -> list[Finalist]:
         ranking = _fast_enough(session, ranked(session, complete))
         if session.options.prefer == "speed":
             return [Finalist(trial) for trial in one_of_each_kind(ranking)[:N_FINALISTS]]
-        return _heaviest(session, ranking)
+        return _with_weight(session, ranking)
     return [Finalist(trial) for trial in _without_labels(session, complete)]
 
 
-def _heaviest(session: Session, ranking: list[TrialRecord]) -> list[Finalist]:
+def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]:
     """The first, and of the best by score and by log-loss those that have a weight."""
     by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
     pool = {trial.id: trial for trial in (*ranking[:_POOL], *by_loss[:_POOL])}
     there = [trial for trial in pool.values() if has_predictions(session, trial)]
     finalists = [Finalist(trial) for trial in there or ranking[:1]]
     weights = weigh(session, finalists, range(len(finalists)))
-    weights[0] = 1
-    return [each for each, weight in zip(finalists, weights, strict=True) if weight > 0]
+    first, *others = zip(finalists, weights, strict=True)
+    return [first[0], *(each for each, weight in others if weight > 0)]
 
 
 def _without_labels(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:
