@@ -70,6 +70,18 @@ METRICS: dict[str, Callable[[Counts], Counts]] = {
 }
 
 
+_CLASSES_ALIKE = frozenset({"balanced-accuracy", "macro-f1"})
+
+
+def image_counts(metric: str, labels: Labels) -> Counts:
+    """(N,) what each image counts, mean 1: where all classes count alike, less in a large one."""
+    if metric not in _CLASSES_ALIKE:
+        return np.ones(len(labels))
+    _, member, images = np.unique(labels, return_inverse=True, return_counts=True)
+    counts: Counts = len(labels) / (len(images) * images[member])
+    return counts
+
+
 def score(metric: str, labels: Labels, probabilities: Probabilities) -> float:
     """The metric of the most probable classes: labels (N,), probabilities (N, K)."""
     counts = confusion_counts(labels, probabilities.argmax(1), probabilities.shape[1])

@@ -26,6 +26,8 @@ Weights = NDArray[np.float32]
 Given = NDArray[np.float32]
 """(M, N): what each model gave each held-out image's own label."""
 
+Counts = NDArray[np.float64] | float
+
 Fits = Callable[[set[int]], bool]
 """Whether these models (places) may be in one ensemble."""
 
@@ -35,17 +37,19 @@ def ensemble_weights(
     scores: Scores,
     good: Sequence[int],
     fits: Fits = lambda chosen: True,
+    counts: Counts = 1.0,
 ) -> Weights:
     """(M,) weights, sum 1, of models that gave the labels of N images the probabilities `of_label`.
 
     Greedy weights, shrunk towards the evidence of the log scores `scores` (M, N) for each of those
     that are `good` (places): on few images greedy weights follow luck. So many of the heaviest are
-    kept as may be together, up to 8, and of these none that then has less than 0.04.
+    kept as may be together, up to 8, and of these none that then has less than 0.04. `counts` (N,),
+    of mean 1, is what each image counts.
     """
     n = of_label.shape[1]
     share = n / (n + _PRIOR)
-    weights = share * greedy_weights(of_label, fits)
-    weights[list(good)] += (1 - share) * evidence_weights(scores[list(good)])
+    weights = share * greedy_weights(of_label, fits, counts)
+    weights[list(good)] += (1 - share) * evidence_weights((scores * counts)[list(good)])
     return _heaviest(weights, fits)
 
 
@@ -63,7 +67,9 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
     return shares
 
 
-def greedy_weights(of_label: Given, fits: Fits = lambda chosen: True) -> Weights:
+def greedy_weights(
+    of_label: Given, fits: Fits = lambda chosen: True, counts: Counts = 1.0
+) -> Weights:
     """(M,) weights by greedy forward selection with replacement on log-loss.
 
     Caruana et al. 2004, Ensemble selection from libraries of models (ICML). Log-loss tells more
@@ -73,12 +79,12 @@ def greedy_weights(of_label: Given, fits: Fits = lambda chosen: True) -> Weights
     best_loss = np.inf
     for _ in range(_ROUNDS):
         totals = of_label + of_label[chosen].sum(0) if chosen else of_label
-        losses = -log_scores(totals / (len(chosen) + 1)).mean(1)
+        losses = -(log_scores(totals / (len(chosen) + 1)) * counts).mean(1)
         losses[[not fits({*chosen, place}) for place in range(len(of_label))]] = np.inf
         pick = int(np.argmin(losses))
         if losses[pick] >= best_loss - 1e-4:
             break
         best_loss = losses[pick]
         chosen.append(pick)
-    counts = Counter(chosen or [0])
-    return np.array([counts[i] / counts.total() for i in range(len(of_label))], np.float32)
+    times = Counter(chosen or [0])
+    return np.array([times[i] / times.total() for i in range(len(of_label))], np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.evaluation.evidence import Scores
-from automl_xfer.evaluation.metrics import log_scores
+from automl_xfer.evaluation.metrics import image_counts, log_scores
 from automl_xfer.search.ensemble import Weights, ensemble_weights
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.predictions import read_predictions
@@ -66,7 +66,10 @@ def held_out(
 
 
 def weigh(session: Session, finalists: Sequence[Finalist], good: Sequence[int]) -> Weights:
-    """(finalists,) weights in one ensemble; see `ensemble_weights` for `good`."""
+    """(finalists,) weights in one ensemble; see `ensemble_weights` for `good`.
+
+    For a metric to which classes count alike, their images do so together.
+    """
     of_label = np.stack([given_to_labels(session, each.trial) for each in finalists])
     rows = np.flatnonzero(np.isfinite(of_label).all(axis=0))
     scores = np.stack([each.scores(session)[rows] for each in finalists])
@@ -74,7 +77,10 @@ def weigh(session: Session, finalists: Sequence[Finalist], good: Sequence[int]) 
     def fits(chosen: set[int]) -> bool:
         return within_limit(session, [finalists[place].trial for place in chosen])
 
-    return ensemble_weights(of_label[:, rows], scores, good, fits)
+    target = session.prepared.data.target
+    assert target is not None and target.labels is not None
+    counts = image_counts(session.plan.metric, target.labels[rows])
+    return ensemble_weights(of_label[:, rows], scores, good, fits, counts)
 
 
 def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from automl_xfer.evaluation.metrics import log_scores
+from automl_xfer.evaluation.metrics import image_counts, log_scores
 from automl_xfer.search import ensemble
 
 
@@ -75,3 +75,18 @@ def test_what_is_clearly_beaten_gets_no_equal_share():
     assert weights[0] > 0.9
     together = np.tensordot(weights, stack, axes=1).argmax(1)
     assert np.mean(together == labels) == np.mean(stack[0].argmax(1) == labels)
+
+
+@pytest.mark.parametrize("n", [30, 600])
+def test_a_metric_to_which_classes_count_alike_prefers_who_knows_the_small_one(n):
+    labels = (np.arange(n) % 10 == 0).astype(int)
+    of_large, of_small = np.full((2, n), 0.6)
+    of_large[labels == 0], of_large[labels == 1] = 0.8, 0.3
+    stack = np.stack([of_large, of_small]).astype(np.float32)
+    weigh = [
+        ensemble.ensemble_weights(
+            stack, log_scores(stack), range(2), counts=image_counts(metric, labels)
+        )
+        for metric in ("accuracy", "macro-f1")
+    ]
+    assert weigh[0][0] > 0.5 > weigh[1][0]
