@@ -3,15 +3,18 @@
     python studies/benchmarks/cache.py --shared ../shared
 
 Each strategy is cross-validated on the labelled images of one fixed task, as a trial of the search
-is, with a cache folder that all strategies share (empty at the start) and with one of its own and
-no activations kept, in turn: what else the machine does falls on both. Frozen strategies are
-random draws of head, sources and alignment; those that train are random draws of everything but
-backbone and depth, whose last third of the stages trains. Prints both sides' seconds and
-accuracies.
+is, three ways in turn, so that what else the machine does falls on all: with nothing kept from one
+fold to the next (every fold reads each of its images and mirror images once); with what one
+strategy's folds leave each other; and with a cache folder that all strategies share, empty at the
+start. Frozen strategies are random draws of head and alignment, those that leave the backbone as it
+is apart from those that re-estimate its batch norms, which in effect have a backbone of their own
+in every fold. Those that train are random draws of everything but backbone and depth, whose last
+third of the stages trains. Prints seconds and accuracies.
 """
 
 import argparse
 import csv
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -29,10 +32,14 @@ from automl_xfer.search.plan import Plan, fold_parts, make_plan
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import StudyData
 
 SIZE, DEPTH, EPOCHS = 160, 0.67, 10
+FROZEN, ADAPTED, TRAINED = "frozen", "frozen, batch norms adapted", "last third trained, 10 epochs"
+KINDS = (FROZEN, ADAPTED, TRAINED)
+SIDES = ("nothing kept, s", "by strategy, s", "by all, s")
 
 
 def main() -> None:
@@ -43,6 +50,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenetv2_100.in1k")
     parser.add_argument("--strategies", type=int, default=20)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS)
     arguments = parser.parse_args()
     if not (arguments.shared / "tasks").is_dir():
         sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
@@ -50,23 +58,17 @@ def main() -> None:
         data = labelled_images(arguments, Path(folder))
         plan = make_plan(data, "accuracy", 0)
         print(f"{arguments.task}: {plan.describe(len(data.target or ()))}")
-        print("\n| strategies | without, s | with, s | times | accuracy without | with |")
-        print("| --- | --- | --- | --- | --- | --- |")
-        for title, choices, values in (
-            ("frozen", {"freezing": ("linear-probe",)}, {}),
-            (
-                f"last third trains, {EPOCHS} epochs",
-                {"freezing": ("frozen-depth",), "optimization": ("adamw", "sgd")},
-                {"freezing.frozen-depth.depth": DEPTH},
-            ),
-        ):
-            drawn = draw(arguments, choices, values)
-            without, cached = both_sides(drawn, data, plan, arguments.device, Path(folder) / title)
-            (slow, slow_right), (fast, right) = np.sum(without, 0), np.sum(cached, 0)
+        print(f"\n| strategies | {' | '.join(SIDES)} | times | accuracy without | with |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for kind in arguments.kinds or KINDS:
+            drawn = draw(arguments, kind)
+            sides = all_sides(drawn, data, plan, arguments.device, Path(folder) / kind)
+            seconds, right = np.sum(list(sides.values()), 1).T
             n = len(drawn)
             print(
-                f"| {n} {title} | {slow:.1f} | {fast:.1f} | {slow / fast:.1f} | "
-                f"{100 * slow_right / n:.1f} | {100 * right / n:.1f} |",
+                f"| {n} {kind} | {' | '.join(f'{each:.1f}' for each in seconds)} | "
+                f"{seconds[0] / seconds[-1]:.1f} | "
+                f"{100 * right[0] / n:.1f} | {100 * right[-1] / n:.1f} |",
                 flush=True,
             )
 
@@ -82,10 +84,11 @@ def labelled_images(arguments: argparse.Namespace, folder: Path) -> StudyData:
     return StudyData(classes, SIZE, target)
 
 
-def draw(
-    arguments: argparse.Namespace, choices: dict[str, tuple[str, ...]], values: dict[str, float]
-) -> list[Strategy]:
-    """Different random strategies on the backbone."""
+def draw(arguments: argparse.Namespace, kind: str) -> list[Strategy]:
+    """Different random strategies of the kind on the backbone."""
+    choices: dict[str, tuple[str, ...]] = {"freezing": ("linear-probe",)}
+    if kind == TRAINED:
+        choices = {"freezing": ("frozen-depth",), "optimization": ("adamw", "sgd")}
     catalog = PluginSource().load()[1]
     request = BackboneRequest((arguments.backbone,), arguments.shared / "weights")
     backbones = [b for b in catalog.backbones(request) if b.label == arguments.backbone]
@@ -97,42 +100,55 @@ def draw(
             made = space.suggest(study.ask())
         except AutomlXferError:
             continue
-        if values:
+        if kind == TRAINED:
             optimization = replace(made.optimization, epochs=EPOCHS)
-            freezing = replace(made.freezing, depth=values["freezing.frozen-depth.depth"])
-            made = replace(made, optimization=optimization, freezing=freezing)
+            made = replace(
+                made, optimization=optimization, freezing=replace(made.freezing, depth=DEPTH)
+            )
+        elif adapts_backbone(made.alignment) != (kind == ADAPTED):
+            continue
         if made.regularizer.distils:
             continue  # needs a finished study
         found.setdefault(made.to_json(), made)
     return list(found.values())
 
 
-def both_sides(
+Found = list[tuple[float, float]]  # (seconds, accuracy) of each strategy
+
+
+def all_sides(
     strategies: list[Strategy], data: StudyData, plan: Plan, device: str, folder: Path
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """(seconds, accuracy) of each strategy without and with what the others left."""
-    without, cached = [], []
+) -> dict[str, Found]:
+    """What each side needs and reaches, in the order of `SIDES`."""
+    found: dict[str, Found] = {side: [] for side in SIDES}
     shared = FitContext(device, 0, FeatureCache(folder / "shared"))
-    warm = FitContext(device, 0, FeatureCache(folder / "warm"), stage_dtype=None)
-    trial(strategies[0], data, plan, warm)  # weights and images are read once before
+    nothing = FitContext(device, 0, FeatureCache(folder / "nothing"), stage_dtype=None)
+    trial(
+        strategies[0], data, plan, nothing, forget=True
+    )  # weights and images are read once before
     for number, strategy in enumerate(strategies):
-        alone = FitContext(device, 0, FeatureCache(folder / str(number)), stage_dtype=None)
-        sides = [(without, alone), (cached, shared)]
-        for found, context in sides if number % 2 else reversed(sides):
-            found.append(trial(strategy, data, plan, context))
-    return without, cached
+        alone = replace(nothing, cache=FeatureCache(folder / str(number)))
+        sides = list(zip(SIDES, (nothing, alone, shared), strict=True))
+        for side, context in sides if number % 2 else reversed(sides):
+            forget = side == SIDES[0]
+            found[side].append(trial(strategy, data, plan, context, forget=forget))
+    return found
 
 
 def trial(
-    strategy: Strategy, data: StudyData, plan: Plan, context: FitContext
+    strategy: Strategy, data: StudyData, plan: Plan, context: FitContext, *, forget: bool
 ) -> tuple[float, float]:
-    """Seconds and accuracy of a cross-validation."""
-    started, right, n = perf_counter(), 0, 0
+    """Seconds and accuracy of a cross-validation; `forget` empties the cache before each fold."""
+    seconds, right, n = 0.0, 0, 0
     for parts, held_out in fold_parts(data, plan):
+        if forget:
+            shutil.rmtree(context.cache.directory, ignore_errors=True)
+        started = perf_counter()
         predicted = fit(strategy, parts, context).predict(held_out).argmax(1)
         right += int((predicted == held_out.labels).sum())
+        seconds += perf_counter() - started
         n += len(held_out)
-    return perf_counter() - started, right / n
+    return seconds, right / n
 
 
 if __name__ == "__main__":
