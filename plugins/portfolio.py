@@ -59,8 +59,8 @@ def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: floa
 _ONE_SOURCE = (
     _probe("adabn-target-mixture", top=2),
     _probe("target-mixture", top=2, requires=frozenset({"target_labels"})),
-    _probe("adabn", top=2, mix=0.5),
     _probe("none", top=8, requires=frozenset({"target_labels"})),
+    _probe("adabn", top=2, mix=0.5),
     _probe("none", top=2, requires=frozenset({"no_target_labels"})),
     _probe("linear-ot"),
     _probe("target-mixture", top=2, requires=frozenset({"no_target_labels"})),

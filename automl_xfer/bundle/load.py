@@ -66,7 +66,8 @@ class Bundle:
 
     def _read(self, path: Path) -> NDArray[np.uint8] | str:
         try:
-            return resize_image(decode_image(path), self.description.image_size)
+            size = self.description.image_size
+            return resize_image(decode_image(path, at_least=2 * size), size)
         except UnreadableImageError as error:
             return error.reason
 

@@ -111,6 +111,9 @@ def _listed(text: str) -> list[str]:
 
 def run(options: "SearchOptions", *, as_json: bool, verbose: bool, quiet: bool) -> "StudyRecord":
     """Run the search under a live view, with Ctrl-C as a polite request first."""
+    from automl_xfer.search.child import prepare_children
+
+    prepare_children()  # which then import beside us
     from automl_xfer.search.run import run_search
 
     console = Console(stderr=True)

@@ -10,14 +10,15 @@ Indices = NDArray[np.int64]
 HOLDOUT_FRACTION = 0.2
 
 
-def default_folds(n: int, min_class_count: int) -> int:
+def default_folds(labels: NDArray[np.int64]) -> int:
     """5 folds up to 500 images, 3 up to 3,000, then 1, which means a 20 % hold-out.
 
-    Never more than the images of the smallest class that can be split (`min_class_count`, ignored
-    below 2), so that every fold holds one of each.
+    No more than the images of the median class, but 2 at least: a rare class does not make every
+    model learn from fewer images.
     """
+    n, counts = len(labels), np.bincount(labels)
     folds = 5 if n <= 500 else 3 if n <= 3000 else 1
-    return min(folds, min_class_count) if min_class_count >= 2 else folds
+    return min(folds, max(2, int(np.median(counts[counts > 0]))))
 
 
 def stratified_folds(

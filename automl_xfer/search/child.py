@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -133,11 +134,24 @@ def _ready() -> _Child:
     return _start()
 
 
-def _start() -> _Child:
+def prepare_children() -> None:
+    """Start what children are forked from, which imports the libraries meanwhile; returns at once.
+
+    Ctrl-C does not reach it: the parent decides.
+    """
     # A thread that waits busily takes the core from another process for which its own team waits.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the fork server starts
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    multiprocessing.set_forkserver_preload(_PRELOAD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start() -> _Child:
+    prepare_children()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
     ours, theirs = context.Pipe()
     process = context.Process(target=_child_main, args=(theirs,))
     process.start()

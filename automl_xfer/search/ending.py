@@ -6,7 +6,7 @@ from filelock import FileLock, Timeout
 
 from automl_xfer.errors import Stopped, StudyError
 from automl_xfer.report.write import write_report
-from automl_xfer.search.child import ChildFailure, StopRequested
+from automl_xfer.search.child import ChildFailure
 from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.final_fit import (
@@ -17,7 +17,7 @@ from automl_xfer.search.final_fit import (
 )
 from automl_xfer.search.final_scores import score_test
 from automl_xfer.search.finalist import Finalist
-from automl_xfer.search.finalists import finalists_of_search, run_finalists
+from automl_xfer.search.finalists import run_finalists
 from automl_xfer.search.judging import source_only
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
@@ -73,7 +73,7 @@ def _end(session: Session) -> None:
     if not session.complete_trials():
         _report(session)
         raise StudyError(_nothing_finished(session))
-    finalists = _finalists(session)
+    finalists = run_finalists(session)
     winner, result, bundle = _fit(session, choose_winner(session, finalists), finalists)
     score_test(session, winner, bundle, result)
     result["seconds"] = _seconds(session)
@@ -90,13 +90,6 @@ def _nothing_finished(session: Session) -> str:
         f"no trial of study {session.name!r} finished in the time given{why}; "
         f"see {session.directory / 'report.html'}, mend that or give more --time-limit"
     )
-
-
-def _finalists(session: Session) -> list[Finalist]:
-    try:
-        return run_finalists(session)
-    except StopRequested:
-        return finalists_of_search(session)  # stopped by the user: the ranking so far stands
 
 
 def _fit(

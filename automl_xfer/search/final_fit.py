@@ -114,7 +114,8 @@ def fit_members(
     failure: ChildFailure | None = None
     for finalist, weight in members:
         left = session.deadline.left(FIT_SHARE)
-        if fitted and costs[finalist.trial.id] > left:
+        another = fitted or finalist is not members[-1][0]
+        if another and costs[finalist.trial.id] > left:
             session.note(f"{finalist.trial.description} is not in the ensemble: no time was left")
             continue
         request = FinalFitRequest(

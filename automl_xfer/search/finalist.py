@@ -48,10 +48,18 @@ class Finalist:
         return rows
 
     def scores(self, session: Session) -> Scores:
-        """(N,) mean log score of each held-out image over the runs that held it out."""
-        runs = [log_scores(given_to_labels(session, run)) for run in (self.trial, *self.repeats)]
-        mean: Scores = np.nanmean(runs, axis=0)
-        return mean
+        """(N,) mean log score of each held-out image over the repeats that held it out.
+
+        The trial's own where none did: see `seed_scores`.
+        """
+        own, *repeated = (
+            log_scores(given_to_labels(session, run)) for run in (self.trial, *self.repeats)
+        )
+        if not repeated:
+            return own
+        held_out = np.isfinite(repeated)
+        total, runs = np.where(held_out, repeated, 0.0).sum(0), held_out.sum(0)
+        return np.where(runs, total / np.maximum(runs, 1), own)
 
 
 def held_out(

@@ -1,9 +1,11 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 from automl_xfer.components import Strategy
+from automl_xfer.search.child import StopRequested
 from automl_xfer.search.committee import committee, one_of_each_kind
 from automl_xfer.search.cost import fit_seconds, fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE, SEARCH_SHARE
@@ -97,11 +99,12 @@ def run_finalists(session: Session) -> list[Finalist]:
     if not session.has_target_labels or len(session.plan.folds) == 1:
         return finalists
     session.phase("finalists", f"{len(finalists)} strategies with {N_REPEATS} other seeds")
-    for repeat in range(1, N_REPEATS + 1):
-        round_ = _repeat_all(session, finalists, repeat)
-        if round_ is None:
-            break
-        finalists = round_
+    with suppress(StopRequested):  # by the user: what was repeated stands
+        for repeat in range(1, N_REPEATS + 1):
+            round_ = _repeat_all(session, finalists, repeat)
+            if round_ is None:
+                break
+            finalists = round_
     return sorted(finalists, key=lambda each: (-each.score, each.trial.complexity, each.trial.id))
 
 

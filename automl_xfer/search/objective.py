@@ -14,10 +14,11 @@ from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.evaluation.intervals import bootstrap_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
-from automl_xfer.search.cost import foreseen_seconds, predicted_seconds
+from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.deadline import TRIAL_SHARE
 from automl_xfer.search.events import Note, TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
+from automl_xfer.search.foreseen import foreseen_seconds
 from automl_xfer.search.judging import (
     best_trial,
     uncounted_scores,
@@ -170,7 +171,7 @@ def execute(
     session.tell(TrialStarted(record.number, record.description))
     request = _request(session, strategy, record, plan)
     alone = not strategy.regularizer.distils and strategy.backbone.initialisation != "source"
-    foreseen = 0.0 if strategy.frozen or not alone else foreseen_seconds(session, strategy)
+    foreseen = foreseen_seconds(session, strategy) if alone else 0.0
     if foreseen:
         record = replace(record, timings={FORESEEN: foreseen})
     stopped: StopRequested | None = None

@@ -49,9 +49,7 @@ def make_plan(
     if validation_rows is not None and len(validation_rows):
         rest = np.setdiff1d(np.arange(len(labels)), validation_rows)
         return Plan("held-out", metric, ((rest, validation_rows),))
-    counts = np.bincount(labels)
-    n_folds = default_folds(len(labels), int(counts[counts > 0].min()))
-    folds = stratified_folds(labels, n_folds, seed, groups=data.groups)
+    folds = stratified_folds(labels, default_folds(labels), seed, groups=data.groups)
     return Plan("held-out" if len(folds) == 1 else "cross-validation", metric, tuple(folds))
 
 

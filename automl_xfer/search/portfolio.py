@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from automl_xfer.components import Backbone, Strategy, StrategySketch
 from automl_xfer.components.base import IntRange
@@ -69,8 +69,12 @@ def tried(session: Session) -> set[str]:
 
 def waiting(session: Session) -> set[str]:
     """The strategies in Optuna's queue, as JSON."""
-    queue = session.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    queue = _queue(session)
     return {trial.user_attrs[QUEUED] for trial in queue if QUEUED in trial.user_attrs}
+
+
+def _queue(session: Session) -> list[FrozenTrial]:
+    return session.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
 def baselines_outside(session: Session) -> list[tuple[Strategy, str]]:
@@ -101,7 +105,8 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
     """(strategy, user attributes) in the order of the start, each strategy once.
 
     Frozen baselines, which cost little; what proved itself on similar data; the start of the
-    portfolio; the baselines that train, which take longer than most of it; and its rest.
+    portfolio; the baselines that train, which take longer than most of it; and its rest, what is
+    frozen before what trains.
     """
     made = list(_of_sketches(session))
     baselines = [each for each in made if each[1]["baseline"]]
@@ -113,8 +118,9 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
         for strategy, study in proven_elsewhere(session)
     ]
     early = _before_baselines(session, baselines, [*elsewhere, *portfolio])
+    rest = sorted(portfolio, key=lambda each: not each[0].frozen)
     seen: set[str] = set()
-    for strategy, told in (*cheap, *early, *others, *portfolio):
+    for strategy, told in (*cheap, *early, *others, *rest):
         if (key := strategy.to_json()) not in seen:
             seen.add(key)
             yield strategy, told
@@ -138,16 +144,17 @@ def _before_baselines(
 
 
 def _of_sketches(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
-    """Baselines without a score and the portfolio, on their best backbones."""
+    """Baselines without a score, unless they wait, and the portfolio, on their best backbones."""
     sketches = [
         sketch
         for _, found in session.loaded.call("register_strategies")
         for sketch in found
         if sketch.requires <= session.space.facts
     ]
-    scored = {trial.baseline for trial in session.complete_trials()}
+    known = {trial.baseline for trial in session.complete_trials()}
+    known |= {trial.user_attrs.get("baseline") for trial in _queue(session)}
     for sketch in sketches:
-        if sketch.baseline and sketch.baseline in scored:
+        if sketch.baseline and sketch.baseline in known:
             continue
         role = Role.BASELINE if sketch.baseline else Role.PORTFOLIO
         for complete in _complete(session, sketch):

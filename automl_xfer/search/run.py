@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from automl_xfer.search.child import StopRequested, end_idle_children
+from automl_xfer.search.child import StopRequested, end_idle_children, prepare_children
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener
 from automl_xfer.search.finalists import seconds_to_end
@@ -38,6 +38,7 @@ def run_search(
     `should_stop` is asked several times a second: once it is true the best so far is fitted,
     bundled and reported. Raises AutomlXferError for whatever the user can mend.
     """
+    prepare_children()
     session = open_session(options, listener, should_stop)
     try:
         look_at_backbones(session)

@@ -37,7 +37,7 @@ class Role(StrEnum):
 
 
 FORESEEN = "foreseen"
-"""The timing of a trial that trains by gradient that was predicted from its backbone's speed."""
+"""The timing of a trial that was predicted from its backbone's speed alone."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from numpy.typing import DTypeLike, NDArray
 
 _MOST_BYTES = 20 * 2**30
 _STALE_SECONDS = 3600.0
+
+_written: dict[Path, int] = {}
+"""Bytes that this process wrote since it last looked at the whole folder."""
 """A file that was not finished for so long belongs to a process that was killed."""
 
 KINDS = ("features", "stages")
@@ -76,10 +79,11 @@ class CacheFolder:
         temporary = Path(name)
         try:
             save(temporary)
+            size = temporary.stat().st_size
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        self._make_room()
+        self._make_room(size)
 
     def write_rows(
         self, path: Path, n: int, dtype: DTypeLike, batches: Iterable[NDArray[Any]]
@@ -112,9 +116,18 @@ class CacheFolder:
             return None
         return array if len(array) == n else None
 
-    def _make_room(self) -> None:
-        """Delete what was not read for longest while the limit is passed."""
-        limit, entries = self.limit, self.entries()
+    def _make_room(self, size: int) -> None:
+        """Delete what was not read for longest while the limit is passed.
+
+        Looked at when this process has written a hundredth of the limit since it last was: a
+        folder of many small files takes a while to list.
+        """
+        limit = self.limit
+        _written[self.directory] = _written.get(self.directory, limit) + size
+        if _written[self.directory] < limit // 100:
+            return
+        _written[self.directory] = 0
+        entries = self.entries()
         total = sum(entry.size for entry in entries)
         for entry in entries:
             if total <= limit:

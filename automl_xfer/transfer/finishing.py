@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from automl_xfer import __version__
 from automl_xfer.components import AlignmentMethod, FusedModel, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import weights_key
@@ -107,7 +106,7 @@ def _key(
     images: tuple[Part, ...],
     rows: list[NDArray[np.int64]],
 ) -> str:
-    text = f"{__version__}/{finish_key(alignment)}/{weights_key(backbone)}"
+    text = f"{finish_key(alignment)}/{weights_key(backbone)}"
     digest = hashlib.sha256(text.encode())
     for part, each in zip(images, rows, strict=True):
         digest.update(f"/{part.image_set.key}/".encode() + each.tobytes())

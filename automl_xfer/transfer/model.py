@@ -1,10 +1,14 @@
 """TransferModel: backbone, optional feature map and head as one module."""
 
+import functools
 import hashlib
+import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from automl_xfer import __version__
 from automl_xfer.components import StagedModel
 from automl_xfer.components.freezing import FreezingPolicy, ParameterInfo
 from automl_xfer.transfer.device import autocast
@@ -34,9 +38,20 @@ class TransferModel(nn.Module):
         return logits
 
 
+@functools.cache
+def code_key(module: str) -> str:
+    """Digest of the file behind a module: an edited one is another; empty if there is none."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+
+
 def weights_key(model: nn.Module) -> str:
-    """Digest of all parameters and buffers: equal keys mean equal functions."""
-    digest = hashlib.sha256()
+    """Digest of all parameters and buffers and of the code that reads them.
+
+    Equal keys mean equal functions: two architectures may take the same weights.
+    """
+    files = sorted({code_key(type(module).__module__) for module in model.modules()})
+    digest = hashlib.sha256(f"{__version__}/{model}/{files}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())

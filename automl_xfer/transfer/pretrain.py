@@ -1,7 +1,6 @@
 """The weights a fit starts from: loaded, random, or trained on the study's source images."""
 
 import copy
-import functools
 import hashlib
 import os
 
@@ -20,10 +19,25 @@ from automl_xfer.transfer.pixels import read_pixels
 _EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
 
 
-@functools.lru_cache(maxsize=3)
+_MOST_BYTES = 2**29
+"""So much of built backbones a process keeps, and the last one in any case."""
+
+_kept: dict[Backbone, StagedModel] = {}
+
+
 def _built(backbone: Backbone) -> StagedModel:
-    """The backbone as built, kept per process; callers copy it."""
-    return backbone.build()
+    """The backbone as built, kept per process until others need the room; callers copy it."""
+    if backbone in _kept:
+        _kept[backbone] = _kept.pop(backbone)  # the last one to go
+        return _kept[backbone]
+    _kept[backbone] = backbone.build()
+    while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MOST_BYTES:
+        del _kept[next(iter(_kept))]
+    return _kept[backbone]
+
+
+def _bytes(model: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in model.state_dict().values())
 
 
 def starting_backbone(

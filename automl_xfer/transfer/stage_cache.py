@@ -1,14 +1,11 @@
 """Activations at the freeze boundary, computed once and shared by all trials and processes."""
 
-import functools
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +13,12 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor, nn
 
-from automl_xfer import __version__
 from automl_xfer.components import AugmentationPolicy, StagedModel
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
-from automl_xfer.transfer.model import weights_key
+from automl_xfer.transfer.model import code_key, weights_key
 from automl_xfer.transfer.parts import Part, Rows
 from automl_xfer.transfer.pixels import pixel_batches
 
@@ -57,13 +53,6 @@ def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> 
     vary, name = policy.transform(image_size), json.dumps(policy.to_dict(), sort_keys=True)
     name += code_key(type(policy).__module__)
     return [View(f"{name}/{number}", vary) for number in range(min(VIEWS, epochs))]
-
-
-@functools.cache
-def code_key(module: str) -> str:
-    """Digest of the file behind a module: an edited one is another; empty if there is none."""
-    path = getattr(sys.modules.get(module), "__file__", None)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
 
 
 class Section(nn.Module):
@@ -135,7 +124,7 @@ class FrozenPrefix:
 
     def _name(self, image_set: ImageSet, view: View, stage: int) -> str:
         kind = np.dtype(self.dtype).name
-        text = f"{__version__}/{self._keys[stage]}/{image_set.key}/{view.key}/{kind}"
+        text = f"{self._keys[stage]}/{image_set.key}/{view.key}/{kind}"
         return f"stages-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npy"
 
     @cached_property
@@ -145,8 +134,7 @@ class FrozenPrefix:
         digest = hashlib.sha256(f"{type(self.backbone.stages[0])}{normalisation}".encode())
         keys = [digest.hexdigest()]
         for stage in self.backbone.stages[: self.boundary]:
-            files = sorted({code_key(type(module).__module__) for module in stage.modules()})
-            digest.update(f"{stage}/{files}/{weights_key(stage)}".encode())
+            digest.update(weights_key(stage).encode())
             keys.append(digest.hexdigest())
         return keys
 

@@ -15,16 +15,20 @@ def stratified_folds(y: Labels, group: Labels) -> list[tuple[Mask, Mask]]:
     """Masks (N,) of the fitted and the held-out samples of up to three folds; groups stay whole.
 
     `y` (N,) has every class of 0..P-1. At most 1,000 groups take part, random ones, as many of
-    each class. Empty where a class has a single group.
+    each class. A class with a single group is fitted in every fold; empty where not two have
+    more.
     """
     _, first, member = np.unique(group, return_index=True, return_inverse=True)
-    fewest = int(np.bincount(y[first]).min())
-    if fewest < 2:
+    counts = np.bincount(y[first])
+    several = counts >= 2
+    if several.sum() < 2:
         return []
     used = _some_groups(y[first])
-    folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
+    shared = several[y[first][used]]
+    single, used = used[~shared], used[shared]
+    folds = StratifiedKFold(min(FOLDS, counts[several].min()), shuffle=True, random_state=0)
     return [
-        (np.isin(member, used[train]), np.isin(member, used[test]))
+        (np.isin(member, [*used[train], *single]), np.isin(member, used[test]))
         for train, test in folds.split(used, y[first][used])
     ]
 

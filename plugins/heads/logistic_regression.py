@@ -28,7 +28,7 @@ class LogisticRegressionHead(Head):
     the features, and folds both into one linear layer. One scale for all features keeps the
     quiet ones quiet; with few labels that is worth up to a point of accuracy. `strength` is C;
     "cross-validated" takes the one of `STRENGTHS` with the smallest log loss in stratified 3-fold
-    cross-validation (on at most 1,000 groups), or 0.01 where a class has a single group.
+    cross-validation (on at most 1,000 groups), or 0.01 where not two classes have two.
     """
 
     name = "logistic-regression"
@@ -124,7 +124,7 @@ def _row_space(z: Array) -> tuple[Array, Array | None]:
 
 
 def _best_strength(problem: _Problem) -> float | None:
-    """The C with the smallest held-out log loss; None where a class has a single group."""
+    """The C with the smallest held-out log loss; None where not two classes have two groups."""
     z, y, weight = problem.z, problem.y, problem.weight
     parts = stratified_folds(y, problem.group)
     if not parts:

@@ -32,7 +32,7 @@ class ShrinkageLDA(Head):
     mean, Σ = n/(n−K) · ((1−δ) S + δ (tr S / D) I), S the covariance about the class means,
     δ = min(1, (E‖r‖⁴ − ‖S‖²) / (n ‖S − (tr S / D) I‖²)), r the difference to the class mean.
     Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
-    matrices". T, of least held-out log loss in 3 folds (D/10 where a class has a single group), is
+    matrices". T, of least held-out log loss in 3 folds (D/10 where not two classes have two groups), is
     ours: few samples in many dimensions are never as far apart as they look. Shares, means and S
     are weighted by `sample_weight`, which scikit-learn's discriminant analysis cannot do; n is the
     effective number (Σ w)² / Σ w² (Kish 1965) of the groups' weights w, so that neither a mirror

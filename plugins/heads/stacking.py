@@ -19,7 +19,7 @@ def learn_balance(
     """The balance θ (B,) for which softmax(θ) blends the blocks' held-out predictions best.
 
     Minimises Σ_i w_i CE_i + ½‖θ‖² over the samples of a stratified 3-fold split that keeps groups
-    whole. Zero, a plain mean, where a class has a single group.
+    whole. Zero, a plain mean, where not two classes have two groups.
     """
     _, y = torch.unique(labels, return_inverse=True)
     folds = stratified_folds(y.numpy(), groups.numpy())

@@ -39,7 +39,8 @@ def main() -> None:
                 ("again, a tenth", known, seconds / 10),
                 ("a tenth, empty database", empty, seconds / 10),
             ):
-                found = search(task, Path(folder), title.split(",")[0], limit, arguments)
+                study = title.split(",")[0].replace(" ", "-")
+                found = search(task, Path(folder), study, limit, arguments)
                 cells = (f"{100 * found[key]:.1f}" for key in ("score", "test"))
                 row = " | ".join((task, title, *cells, f"{found['seconds']:.0f}"))
                 print(f"| {row} |", flush=True)

@@ -80,8 +80,17 @@ def test_nothing_to_hold_out():
 
 
 @pytest.mark.parametrize(
-    ("n", "smallest", "folds"),
-    [(35, 5, 5), (500, 50, 5), (501, 50, 3), (3000, 50, 3), (3001, 50, 1), (21, 3, 3), (35, 1, 5)],
+    ("counts", "folds"),
+    [
+        ([5] * 7, 5),
+        ([250, 250], 5),
+        ([251, 250], 3),
+        ([1500, 1500], 3),
+        ([1501, 1500], 1),
+        ([3] * 7, 3),
+        ([1] * 7, 2),
+        ([20, 20, 20, 2, 0, 1], 5),  # rare classes do not halve what the others train on
+    ],
 )
-def test_default_folds(n, smallest, folds):
-    assert default_folds(n, smallest) == folds
+def test_default_folds(counts, folds):
+    assert default_folds(np.repeat(np.arange(len(counts)), counts)) == folds

@@ -33,6 +33,8 @@ def session(tmp_path):
         stage_seconds={"scratch:small-convnet": STAGES, "toy": STAGES},
         prepared=SimpleNamespace(data=data),
         plan=make_plan(data, "accuracy", 0),
+        catalog=SimpleNamespace(classes={}),
+        history=SimpleNamespace(strategy=lambda record, _: record.ran),
     )
 
 
@@ -79,10 +81,12 @@ def test_the_deeper_the_boundary_the_less_a_trial_costs(session, space):
     assert costs[1] == pytest.approx(4 * 0.3 * drawn + 0.7 * 8 * N + predicted)
 
 
-def trained(foreseen, taken, state=TrialState.COMPLETE, kind=None, repeats=None):
+def trained(foreseen, taken, state=TrialState.COMPLETE, kind=None, repeats=None, ran=None):
     began = datetime(2026, 1, 1, tzinfo=UTC)
     ended = state is TrialState.COMPLETE
     return SimpleNamespace(
+        ran=ran or SimpleNamespace(frozen=False),
+        strategy=ran.to_dict() if ran else None,
         timings={"foreseen": foreseen, **({"fit": taken, "predict": 0.0} if ended else {})},
         state=state,
         failure_kind=kind,
@@ -121,9 +125,7 @@ def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_pat
         for alignment in ("none", "target-mixture", "adabn")
     )
     done = []
-    session.catalog = SimpleNamespace(classes={})
-    session.trials = lambda: [SimpleNamespace(state=state, ran=ran) for state, ran in done]
-    session.history = SimpleNamespace(strategy=lambda record, _: record.ran)
+    session.trials = lambda: [trained(0.0, 0.0, state, ran=ran) for state, ran in done]
     per_image = 2 * 0.75 * sum(STAGES)  # and its mirror image
     assert predicted_seconds(session, mixture) == pytest.approx(per_image * (N + 100))
     done.append((TrialState.FAILED, mixture))
@@ -148,8 +150,6 @@ def test_policies_that_reach_the_first_stage_cost_as_much_as_all(session, space,
 
 
 def frozen_seconds(session, space, alignment="none"):
-    session.history = SimpleNamespace(strategy=None)
-    session.trials = list
     names = {"freezing": "linear-probe", "head": "logistic-regression", "alignment": alignment}
     return predicted_seconds(session, space.strategy("toy", names, {}))
 
@@ -178,13 +178,36 @@ def test_another_fold_of_what_adapts_by_fold_reads_its_features_anew(session, sp
         name: unlabelled.strategy("toy", {"freezing": "linear-probe", "alignment": name}, {})
         for name in ("none", "adabn")
     }
-    session.catalog = SimpleNamespace(classes={})
     session.history = SimpleNamespace(strategy=lambda trial, _: made[trial.name])
     n_folds = len(session.plan.folds)
     plain, adapted = (SimpleNamespace(name=name, timings={"fit": 0.5}) for name in made)
     assert fold_seconds(session, plain) == pytest.approx(0.5 / n_folds)
     assert fold_seconds(session, adapted) == pytest.approx(4 * 0.75 * sum(STAGES) * N)
     assert fit_seconds(session, adapted) == pytest.approx(1.5 * 3.0 * sum(STAGES) * N + 2)
+
+
+def test_a_frozen_trial_takes_as_long_as_the_quickest_with_its_head_or_alignment(session, space):
+    slow, other = (
+        space.strategy("toy", {"freezing": "linear-probe", "head": head}, {})
+        for head in ("cosine", "nearest-class-mean")
+    )
+    reading = predicted_seconds(session, slow)
+    cut_off = trained(2.0, 9.0, TrialState.FAILED, FailureKind.TIMEOUT, ran=slow)
+    session.trials = lambda: [cut_off]
+    assert predicted_seconds(session, slow) == pytest.approx(reading + 7.0)
+    runs = [trained(2.0, 8.0, ran=slow), trained(0.0, 5.0, ran=slow), trained(0.0, 0.1, ran=other)]
+    session.trials = lambda: [cut_off, *runs]
+    assert predicted_seconds(session, slow) == pytest.approx(5.0)  # the features are there now
+    assert predicted_seconds(session, other) == pytest.approx(0.1)
+
+
+def test_adapted_features_of_folds_that_a_pruned_trial_never_came_to_are_not_known(session, space):
+    wider = replace(space, facts=space.facts | {"unlabelled"})
+    names = {"freezing": "linear-probe", "alignment": "adabn"}
+    adapted = wider.strategy("toy", names, {})
+    before = predicted_seconds(session, adapted)
+    session.trials = lambda: [trained(0.0, 0.0, TrialState.PRUNED, ran=adapted)]
+    assert predicted_seconds(session, adapted) == pytest.approx(before)
 
 
 def test_a_backbone_of_unknown_speed_costs_nothing_yet(session, space):

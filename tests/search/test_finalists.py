@@ -9,6 +9,7 @@ import pytest
 
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.search import finalist, finalists
+from automl_xfer.search.child import StopRequested
 from automl_xfer.search.committee import committee
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.study.records import Role, TrialRecord, TrialState
@@ -124,6 +125,7 @@ def labelled(tmp_path):
         complete_trials=lambda: ranking,
         directory=tmp_path,
         given_to_labels={},
+        plan=SimpleNamespace(metric="accuracy"),
         options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
         prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
     )
@@ -143,14 +145,26 @@ def test_for_speed_one_of_each_kind_is_weighed(labelled):
 def test_repeats_have_a_say_in_the_evidence(labelled, tmp_path):
     best, other, _ = labelled.complete_trials()
     once, twice = (Finalist(each).scores(labelled) for each in (best, other))
-    np.testing.assert_allclose(Finalist(best, (other,)).scores(labelled), (once + twice) / 2)
+    np.testing.assert_allclose(Finalist(best, (other, best)).scores(labelled), (once + twice) / 2)
     with np.load(tmp_path / other.predictions_path) as file:
         rows, probabilities = file["rows"][1:], file["probabilities"][1:]
     np.savez(tmp_path / "short.npz", rows=rows, probabilities=probabilities)
     short = replace(other, id=99, predictions_path="short.npz")  # did not hold out the first image
-    both = Finalist(best, (short,)).scores(labelled)
-    assert both[0] == once[0]
-    np.testing.assert_allclose(both[1:], (once + twice)[1:] / 2)
+    repeated = Finalist(best, (short,)).scores(labelled)
+    assert repeated[0] == once[0]
+    np.testing.assert_allclose(repeated[1:], twice[1:])
+
+
+def test_a_stop_in_a_later_round_of_repeats_keeps_the_rounds_before(labelled, monkeypatch):
+    def repeat_all(session, found, number):
+        if number == 2:
+            raise StopRequested("stopped")
+        return [replace(each, repeats=(each.trial,)) for each in found]
+
+    monkeypatch.setattr(finalists, "_repeat_all", repeat_all)
+    labelled.plan.folds, labelled.phase = (0, 1), lambda *told: None
+    found = finalists.run_finalists(labelled)
+    assert found and all(each.repeats == (each.trial,) for each in found)
 
 
 def test_a_trial_whose_predictions_are_gone_is_no_finalist(labelled, tmp_path):

@@ -50,3 +50,32 @@ def test_a_full_disk_costs_the_cache_and_not_the_features(tmp_path, model, monke
     monkeypatch.setattr(cache_folder.os, "fsync", full)
     assert cache.features(model, ImageSet(images, "images", None), "cpu").shape == (3, 144)
     assert not list((tmp_path / "c").iterdir())
+
+
+def test_many_small_files_do_not_have_the_folder_listed_for_each(tmp_path, monkeypatch):
+    listed = []
+    entries = FeatureCache.entries
+    monkeypatch.setattr(FeatureCache, "entries", lambda self: listed.append(1) or entries(self))
+    monkeypatch.setattr(cache_folder, "_MOST_BYTES", 100_000)
+    cache = FeatureCache(tmp_path)
+    for number in range(100):
+        cache.write(tmp_path / f"features-{number}.npy", lambda path: path.write_bytes(bytes(3000)))
+    assert sum(path.stat().st_size for path in tmp_path.glob("features-*")) <= 101_000
+    listed.clear()
+    for number in range(100):
+        cache.write(tmp_path / f"features-{number}.bin", lambda path: path.write_bytes(bytes(100)))
+    assert len(listed) == 10  # every hundredth of the limit
+
+
+def test_another_network_with_the_same_weights_has_features_of_its_own(tmp_path):
+    from torch import nn
+
+    images = tmp_path / "images.npy"
+    np.save(images, np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3))
+    cache, found = FeatureCache(tmp_path / "c"), []
+    first = nn.Conv2d(3, 4, 3)
+    for activation in (nn.Sigmoid(), nn.Tanh()):
+        stages = [nn.Sequential(first, activation)]
+        model = StagedModel(stages, nn.Flatten(), 144, mean=(0.5,) * 3, std=(0.5,) * 3)
+        found.append(cache.features(model, ImageSet(images, "images", None), "cpu"))
+    assert not np.allclose(*found, atol=1e-2)

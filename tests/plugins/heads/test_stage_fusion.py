@@ -97,11 +97,14 @@ def test_folds_keep_an_image_and_its_mirror_image_together():
     assert parted[0] > 0.5 > kept[0]
 
 
-def test_a_class_with_one_image_leaves_a_plain_mean():
+def test_a_class_with_one_image_does_not_keep_the_balance_from_being_learnt():
     x, y = blocks_of_noise_and_signal(31)
-    y[y == 2] = 1
-    y[0] = 2
-    head = fusion("learned").fit(x, y, 3)
+    y[0] = 3
+    head = fusion("learned").fit(x, y, 4)
+    assert head.balance.detach().abs().max() > 0.1
+    y[:] = 0
+    y[:3] = torch.tensor([1, 2, 3])
+    head = fusion("learned").fit(x, y, 4)
     assert torch.equal(head.balance.detach(), torch.zeros(3))
 
 
