@@ -88,14 +88,14 @@ def fold_seconds(session: Session, trial: TrialRecord) -> float:
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:
-    """Expected seconds of a fit on all images: that of a fold and a half, and the start.
+    """Expected seconds of a fit on all images: that of a fold and a half, and to write it.
 
     The first fold of other frozen strategies paid for features that are cached by now.
     """
     made = session.history.strategy(trial, session.catalog.classes)
     cached = made.frozen and not adapts_model(made.alignment)
     folds = 0.5 if cached and not _reads_in_each_fold(session, made) else 1.5
-    return folds * fold_seconds(session, trial) + 2.0
+    return folds * fold_seconds(session, trial) + 0.5
 
 
 def _reads_in_each_fold(session: Session, strategy: Strategy) -> bool:

@@ -32,6 +32,9 @@ _POOL = 20
 _RESERVE = 1.2
 """A round of repeats may take so many times as long as the trials did."""
 
+_START = 2.0
+"""Seconds that a process may need to start, which happens once at most."""
+
 _TEST_SHARE = 0.15
 """Scoring a test split, the baselines' models too, gets this share of the time."""
 
@@ -140,7 +143,7 @@ def _round_seconds(session: Session, finalists: list[Finalist]) -> float:
 
 def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
     """Seconds of the final fits if all finalists are in the winner, and of scoring a test split."""
-    fits = _RESERVE * sum(fit_seconds(session, each.trial) for each in finalists)
+    fits = _RESERVE * (_START + sum(fit_seconds(session, each.trial) for each in finalists))
     test = session.prepared.test
     return fits + (_TEST_SHARE * session.deadline.seconds if test is not None else 0.0)
 

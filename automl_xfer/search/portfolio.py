@@ -19,6 +19,9 @@ from automl_xfer.study.records import FailureKind, Role, TrialRecord
 _BASELINE_SHARE = 0.08
 """A baseline that trains by gradient gets this share of the whole time, and epochs to match."""
 
+_PATIENCE = 1.5
+"""One that takes so many times its share, however short its training, waits."""
+
 _BEFORE_BASELINES = 8
 
 _Start = tuple[Strategy, dict[str, Any]]
@@ -106,24 +109,36 @@ def starting_strategies(session: Session) -> Iterator[tuple[Strategy, dict[str, 
 
     Frozen baselines, which cost little; what proved itself on similar data; the start of the
     portfolio; the baselines that train, which take longer than most of it; and its rest, what is
-    frozen before what trains.
+    frozen before what trains. A baseline that takes much of the time comes between these two.
     """
     made = list(_of_sketches(session))
     baselines = [each for each in made if each[1]["baseline"]]
     portfolio = [each for each in made if not each[1]["baseline"]]
     cheap = [each for each in baselines if each[0].frozen]
-    others = [each for each in baselines if not each[0].frozen]
+    others, dear = _by_cost(session, [each for each in baselines if not each[0].frozen])
     elsewhere = [
         (strategy, {"role": Role.PORTFOLIO.value, "baseline": None, "from": study})
         for strategy, study in proven_elsewhere(session)
     ]
     early = _before_baselines(session, baselines, [*elsewhere, *portfolio])
-    rest = sorted(portfolio, key=lambda each: not each[0].frozen)
+    rest = sorted([*dear, *portfolio], key=lambda each: not each[0].frozen)
     seen: set[str] = set()
     for strategy, told in (*cheap, *early, *others, *rest):
         if (key := strategy.to_json()) not in seen:
             seen.add(key)
             yield strategy, told
+
+
+def _by_cost(session: Session, baselines: list[_Start]) -> tuple[list[_Start], list[_Start]]:
+    """Those that about keep to their share of the time, and those that take more at the least.
+
+    Of a given number of trials each baseline has its own, whatever it takes.
+    """
+    if session.options.trials is not None:
+        return baselines, []
+    most = _PATIENCE * _BASELINE_SHARE * session.options.time_limit
+    dear = [each for each in baselines if predicted_seconds(session, each[0]) > most]
+    return [each for each in baselines if each not in dear], dear
 
 
 def _before_baselines(
