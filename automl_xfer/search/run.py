@@ -86,7 +86,10 @@ def run_one_trial(session: Session) -> None:
 
 
 def _run_baselines_outside(session: Session) -> None:
-    for strategy, name in baselines_outside(session):
+    outside = baselines_outside(session)
+    if outside:
+        session.phase("baselines", "outside the components that were asked for")
+    for strategy, name in outside:
         if session.search_left() < 1.0 or session.should_stop():
             return
         if would_not_end(session, strategy, Role.BASELINE):

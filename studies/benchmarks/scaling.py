@@ -28,6 +28,7 @@ from PIL import Image
 from automl_xfer.study.store import StudyStore
 
 IMAGES, TRIALS = (100, 1000, 10000), (10, 100, 1000)
+LIMITS = {"images": "6m", "trials": "40m"}
 PIXELS, DOMAINS = 112, ("photo", "art_painting", "cartoon")
 
 
@@ -79,7 +80,7 @@ def search(
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "automl_xfer", "search", "--target", target, "--json"),
-            *("--study", study, "--trials", str(trials), "--time-limit", "20m"),
+            *("--study", study, "--trials", str(trials), "--time-limit", LIMITS[arguments.part]),
             *("--backbone", "mobilenetv1_100.in1k", "--image-size", "64"),
             *("--weights-dir", str((arguments.shared / "weights").resolve())),
             *("--freezing", "linear-probe"),
