@@ -31,10 +31,10 @@ class ShrinkageLDA(Head):
     logit_k = (log π_k + m_k^T Σ⁻¹ x − ½ m_k^T Σ⁻¹ m_k) / T with π_k and m_k the class's share and
     mean, Σ = n/(n−K) · ((1−δ) S + δ (tr S / D) I), S the covariance about the class means,
     δ = min(1, (E‖r‖⁴ − ‖S‖²) / (n ‖S − (tr S / D) I‖²)), r the difference to the class mean.
-    Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
-    matrices". T, of least held-out log loss in 3 folds (D/10 where not two classes have two groups), is
-    ours: few samples in many dimensions are never as far apart as they look. Shares, means and S
-    are weighted by `sample_weight`, which scikit-learn's discriminant analysis cannot do; n is the
+    Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
+    T, of least held-out log loss in 3 folds (D/10 where not two classes have two groups), is ours:
+    few samples in many dimensions are never as far apart as they look. Shares, means and S are
+    weighted by `sample_weight`, which scikit-learn's discriminant analysis cannot do; n is the
     effective number (Σ w)² / Σ w² (Kish 1965) of the groups' weights w, so that neither a mirror
     image nor a sample of next to no weight is one more sample.
     """
