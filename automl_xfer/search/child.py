@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -142,6 +142,7 @@ def prepare_children() -> None:
     # A thread that waits busily takes the core from another process for which its own team waits.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     multiprocessing.set_forkserver_preload(_PRELOAD)
+    resource_tracker.ensure_running()  # which would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
     try:
         forkserver.ensure_running()

@@ -23,23 +23,39 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     """
     seconds = foreseen_seconds(session, strategy)
     if strategy.frozen:
-        slow = [strategy.head, strategy.alignment]
-        return seconds + max(_beyond_foreseen(session, each.axis, each.name) for each in slow)
+        return seconds + _beyond_foreseen(session, strategy)
     return seconds * _times_foreseen(session)
 
 
-def _beyond_foreseen(session: Session, axis: str, name: str) -> float:
-    """Seconds beyond those foreseen that frozen trials with this component took, at least.
+def _beyond_foreseen(session: Session, strategy: Strategy) -> float:
+    """Seconds beyond those foreseen that frozen trials with its head or alignment took, at least.
 
-    Where none has finished: what the one that the clock ended needed, as far as it came.
+    Of a component that never finished: what the clock cut off, where the other one is known.
     """
-    finished: list[float] = []
-    cut_off = [0.0]
+    least: dict[tuple[str, str], float] = {}
+    cut_off: list[tuple[list[tuple[str, str]], float]] = []
     for trial, seconds, ended in _timed(session):
-        if trial.strategy[axis]["name"] == name and _is_frozen(session, trial):
-            beyond = max(0.0, seconds - trial.timings.get(FORESEEN, 0.0))
-            (finished if ended else cut_off).append(beyond)
-    return min(finished) if finished else max(cut_off)
+        made = session.history.strategy(trial, session.catalog.classes)
+        if not made.frozen or made.backbone.initialisation == "source":
+            continue
+        beyond = max(0.0, seconds - trial.timings.get(FORESEEN, 0.0))
+        if not ended:
+            cut_off.append((_slow_parts(made), beyond))
+            continue
+        for part in _slow_parts(made):
+            least[part] = min(least.get(part, beyond), beyond)
+    own = _slow_parts(strategy)
+    known = [least.get(part, 0.0) for part in own]
+    for parts, beyond in cut_off:
+        unknown = [part for part in parts if part not in least]
+        if len(unknown) == 1 and unknown[0] in own:
+            known.append(beyond)
+    return max(known)
+
+
+def _slow_parts(strategy: Strategy) -> list[tuple[str, str]]:
+    """What may take time in a frozen trial beside reading features."""
+    return [(part.axis, part.name) for part in (strategy.head, strategy.alignment)]
 
 
 def _times_foreseen(session: Session) -> float:
@@ -50,7 +66,7 @@ def _times_foreseen(session: Session) -> float:
     taken = foreseen = _PRIOR * session.options.time_limit
     for trial, seconds, ended in _timed(session):
         expected = trial.timings.get(FORESEEN)
-        if expected and not _is_frozen(session, trial):
+        if expected and not session.history.strategy(trial, session.catalog.classes).frozen:
             taken += seconds if ended else max(seconds, expected)
             foreseen += expected
     return min(max(taken / foreseen, 1.0), _MOST_TIMES)
@@ -65,10 +81,6 @@ def _timed(session: Session) -> Iterator[tuple[TrialRecord, float, bool]]:
             yield trial, trial.timings["fit"] + trial.timings["predict"], True
         elif trial.failure_kind is FailureKind.TIMEOUT and trial.started and trial.finished:
             yield trial, (trial.finished - trial.started).total_seconds(), False
-
-
-def _is_frozen(session: Session, trial: TrialRecord) -> bool:
-    return session.history.strategy(trial, session.catalog.classes).frozen
 
 
 def fold_seconds(session: Session, trial: TrialRecord) -> float:

@@ -30,7 +30,7 @@ from automl_xfer.search.source_results import source_results
 from automl_xfer.search.source_use import NEAR_ZERO, use_sources
 from automl_xfer.search.teacher import teacher_of
 from automl_xfer.search.winner import Winner
-from automl_xfer.study.records import SourceResult, StudyResult
+from automl_xfer.study.records import FailureKind, SourceResult, StudyResult
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
@@ -114,8 +114,7 @@ def fit_members(
     failure: ChildFailure | None = None
     for finalist, weight in members:
         left = session.deadline.left(FIT_SHARE)
-        another = fitted or finalist is not members[-1][0]
-        if another and costs[finalist.trial.id] > left:
+        if len(members) > 1 and costs[finalist.trial.id] > left:
             session.note(f"{finalist.trial.description} is not in the ensemble: no time was left")
             continue
         request = FinalFitRequest(
@@ -141,8 +140,7 @@ def fit_members(
         fitted.append((finalist, weight))
         found.append(done)
     if not fitted:
-        assert failure is not None
-        raise failure
+        raise failure or ChildFailure(FailureKind.TIMEOUT, "no time was left")
     total = sum(weight for _, weight in fitted)
     shares = [weight / total for _, weight in fitted]
     kept = tuple((finalist, share) for (finalist, _), share in zip(fitted, shares, strict=True))

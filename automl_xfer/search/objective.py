@@ -119,7 +119,7 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
     makes_features = strategy.frozen and not adapts_model(strategy.alignment)
     by_fold = differs_by_fold(strategy.alignment, training_parts(session.prepared.data))
     left = session.search_left() if makes_features and not by_fold else session.trial_left()
-    if makes_features and predicted_seconds(session, strategy) > share:
+    if makes_features and foreseen_seconds(session, strategy) > share:
         return left
     return min(left, share)
 

@@ -1,5 +1,6 @@
 """What is tried first: baselines, the proven strategies of the plugins, their defaults."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -167,7 +168,7 @@ def _of_sketches(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
         if sketch.requires <= session.space.facts
     ]
     known = {trial.baseline for trial in session.complete_trials()}
-    known |= {trial.user_attrs.get("baseline") for trial in _queue(session)}
+    known |= {t.user_attrs.get("baseline") for t in _queue(session) if _will_run(session, t)}
     for sketch in sketches:
         if sketch.baseline and sketch.baseline in known:
             continue
@@ -175,6 +176,16 @@ def _of_sketches(session: Session) -> Iterator[tuple[Strategy, dict[str, Any]]]:
         for complete in _complete(session, sketch):
             strategy = _affordable(session, complete) if sketch.baseline else complete
             yield strategy, {"role": role.value, "baseline": sketch.baseline}
+
+
+def _will_run(session: Session, queued: FrozenTrial) -> bool:
+    """Whether what waits is still in the space."""
+    try:
+        data = json.loads(queued.user_attrs.get(QUEUED, "{}"))
+        made = Strategy.from_dict(data, session.catalog.classes)
+    except AutomlXferError:
+        return False
+    return session.space.is_admissible(made)
 
 
 def _affordable(session: Session, strategy: Strategy) -> Strategy:

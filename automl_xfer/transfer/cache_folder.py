@@ -15,10 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 
 _MOST_BYTES = 20 * 2**30
 _STALE_SECONDS = 3600.0
+"""A file that was not finished for so long belongs to a process that was killed."""
 
 _written: dict[Path, int] = {}
 """Bytes that this process wrote since it last looked at the whole folder."""
-"""A file that was not finished for so long belongs to a process that was killed."""
 
 KINDS = ("features", "stages")
 """What the names of the files begin with; decoded images in the same folder are no part of it."""

@@ -191,10 +191,13 @@ def test_a_frozen_trial_takes_as_long_as_the_quickest_with_its_head_or_alignment
         space.strategy("toy", {"freezing": "linear-probe", "head": head}, {})
         for head in ("cosine", "nearest-class-mean")
     )
-    reading = predicted_seconds(session, slow)
     cut_off = trained(2.0, 9.0, TrialState.FAILED, FailureKind.TIMEOUT, ran=slow)
-    session.trials = lambda: [cut_off]
-    assert predicted_seconds(session, slow) == pytest.approx(reading + 7.0)
+    reading = predicted_seconds(session, slow)
+    session.trials = lambda: [cut_off]  # by its head or by its alignment: nobody knows
+    assert predicted_seconds(session, slow) == pytest.approx(reading)
+    session.trials = lambda: [cut_off, trained(0.0, 0.1, ran=other)]  # it was not the alignment
+    assert predicted_seconds(session, slow) == pytest.approx(7.0)
+    assert predicted_seconds(session, other) == pytest.approx(0.1)
     runs = [trained(2.0, 8.0, ran=slow), trained(0.0, 5.0, ran=slow), trained(0.0, 0.1, ran=other)]
     session.trials = lambda: [cut_off, *runs]
     assert predicted_seconds(session, slow) == pytest.approx(5.0)  # the features are there now

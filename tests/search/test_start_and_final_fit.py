@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from automl_xfer.search import final_fit
+from automl_xfer.search.child import ChildFailure
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.portfolio import enqueue_start, starting_strategies
+from automl_xfer.study.records import FailureKind
 
 
 @pytest.fixture
@@ -69,3 +71,14 @@ def test_a_member_that_cannot_be_fitted_in_time_does_not_take_that_of_the_others
     assert fitted == [2, 3]
     assert [weight for _, weight in kept.members] == pytest.approx([0.75, 0.25])
     assert told == ["member 1 is not in the ensemble: no time was left"]
+
+    def fails(function, request, **_):
+        fitted.append(request.strategy)
+        raise ChildFailure(FailureKind.CRASH, "crashed")
+
+    fitted.clear()
+    costs[3] = 40.0  # the last one is not forced, so that others can take the place of all
+    monkeypatch.setattr(final_fit, "run_in_child", fails)
+    with pytest.raises(ChildFailure, match="crashed"):
+        final_fit.fit_members(session, winner, tmp_path)
+    assert fitted == [2]
