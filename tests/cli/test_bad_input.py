@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from types import SimpleNamespace
+
 import pytest
 
 from automl_xfer.cli import cli, main
@@ -101,7 +103,8 @@ def test_an_unreadable_image_is_named_once(tmp_path):
 
     broken = tmp_path / "a.png"
     broken.write_bytes(b"")
-    prediction = next(Bundle(None, (), "cpu").predict([broken]))
+    description = SimpleNamespace(image_size=32)
+    prediction = next(Bundle(description, (), "cpu").predict([broken]))
     assert prediction.problem == "zero bytes"
 
 
