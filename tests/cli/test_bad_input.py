@@ -1,7 +1,6 @@
 """Bad input at the command line: one sentence on stderr and exit code 2."""
 
 from pathlib import Path
-
 from types import SimpleNamespace
 
 import pytest
