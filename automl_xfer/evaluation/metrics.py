@@ -73,12 +73,12 @@ METRICS: dict[str, Callable[[Counts], Counts]] = {
 _CLASSES_ALIKE = frozenset({"balanced-accuracy", "macro-f1"})
 
 
-def image_counts(metric: str, labels: Labels) -> Counts:
+def image_counts(metric: str, labels: Labels) -> NDArray[np.float64]:
     """(N,) what each image counts, mean 1: where all classes count alike, less in a large one."""
     if metric not in _CLASSES_ALIKE:
         return np.ones(len(labels))
     _, member, images = np.unique(labels, return_inverse=True, return_counts=True)
-    counts: Counts = len(labels) / (len(images) * images[member])
+    counts: NDArray[np.float64] = len(labels) / (len(images) * images[member])
     return counts
 
 

@@ -26,7 +26,7 @@ Weights = NDArray[np.float32]
 Given = NDArray[np.float32]
 """(M, N): what each model gave each held-out image's own label."""
 
-Counts = NDArray[np.float64] | float
+ImageCounts = NDArray[np.float64] | float
 
 Fits = Callable[[set[int]], bool]
 """Whether these models (places) may be in one ensemble."""
@@ -37,7 +37,7 @@ def ensemble_weights(
     scores: Scores,
     good: Sequence[int],
     fits: Fits = lambda chosen: True,
-    counts: Counts = 1.0,
+    counts: ImageCounts = 1.0,
 ) -> Weights:
     """(M,) weights, sum 1, of models that gave the labels of N images the probabilities `of_label`.
 
@@ -68,7 +68,7 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
 
 
 def greedy_weights(
-    of_label: Given, fits: Fits = lambda chosen: True, counts: Counts = 1.0
+    of_label: Given, fits: Fits = lambda chosen: True, counts: ImageCounts = 1.0
 ) -> Weights:
     """(M,) weights by greedy forward selection with replacement on log-loss.
 

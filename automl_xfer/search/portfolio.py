@@ -73,8 +73,7 @@ def tried(session: Session) -> set[str]:
 
 def waiting(session: Session) -> set[str]:
     """The strategies in Optuna's queue, as JSON."""
-    queue = _queue(session)
-    return {trial.user_attrs[QUEUED] for trial in queue if QUEUED in trial.user_attrs}
+    return {t.user_attrs[QUEUED] for t in _queue(session) if QUEUED in t.user_attrs}
 
 
 def _queue(session: Session) -> list[FrozenTrial]:

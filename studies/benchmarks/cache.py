@@ -123,9 +123,7 @@ def all_sides(
     found: dict[str, Found] = {side: [] for side in SIDES}
     shared = FitContext(device, 0, FeatureCache(folder / "shared"))
     nothing = FitContext(device, 0, FeatureCache(folder / "nothing"), stage_dtype=None)
-    trial(
-        strategies[0], data, plan, nothing, forget=True
-    )  # weights and images are read once before
+    trial(strategies[0], data, plan, nothing, forget=True)  # weights and images are read now
     for number, strategy in enumerate(strategies):
         alone = replace(nothing, cache=FeatureCache(folder / str(number)))
         sides = list(zip(SIDES, (nothing, alone, shared), strict=True))

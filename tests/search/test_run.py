@@ -34,7 +34,9 @@ def test_a_labelled_folder_becomes_a_model_and_goes_on(options, labelled):
         "from-scratch",
     }
     assert 0.9 < result["winner"]["score"] <= 1.0
-    for trial in store_of(options).trials("s"):
+    first, *others = store_of(options).trials("s")
+    assert first.timings[FORESEEN] > 0  # it reads the features, which others then find
+    for trial in others:
         trained = trial.strategy["optimization"]["name"] != "closed-form"
         assert not trained or trial.timings[FORESEEN] > 0
     bundle = load_bundle(options.directory / "bundle", device="cpu")
