@@ -10,7 +10,7 @@ from automl_xfer.components.head import Head
 from automl_xfer.components.optimization import Optimization, ParameterGroup
 from automl_xfer.components.regularizer import Regularizer
 from automl_xfer.components.sources import SourceDomain, SourceSelection
-from automl_xfer.components.stage_features import StageFeatures
+from automl_xfer.components.stage_features import Readings, StageFeatures
 from automl_xfer.components.strategy import AXES, Strategy, StrategySketch
 from automl_xfer.components.transferability import TransferabilityEstimator
 from automl_xfer.components.validator import (
@@ -40,6 +40,7 @@ __all__ = [
     "ParameterGroup",
     "ParameterInfo",
     "PseudoTarget",
+    "Readings",
     "Regularizer",
     "SourceDomain",
     "SourceSelection",

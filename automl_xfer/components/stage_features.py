@@ -22,6 +22,7 @@ class StageFeatures(StagedModel):
         mean, std = model.mean.flatten().tolist(), model.std.flatten().tolist()
         super().__init__([], nn.Identity(), model.feature_dim, mean=mean, std=std)
         self.stages, self.pool = model.stages, model.pool
+        self._plain = [model]  # in a list: its parameters are these modules' already
         self.read: Tensor
         self.register_buffer("read", torch.tensor(min(n_read, len(model.stages))))
         self.widths = self._measure()
@@ -32,23 +33,23 @@ class StageFeatures(StagedModel):
         """Index of the first stage whose output is among the features."""
         return len(self.stages) - int(self.read)
 
+    @property
     def plain(self) -> StagedModel:
         """The model without the reading, with the same modules."""
-        mean, std = self.mean.flatten().tolist(), self.std.flatten().tolist()
-        model = StagedModel([], self.pool, self.widths[-1], mean=mean, std=std)
-        model.stages = self.stages
-        return model
+        return self._plain[0]
 
     def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """As `StagedModel.forward`; `start` must not lie beyond `first_read`."""
         if stop is not None:
             return super().forward(images, start, stop)
-        blocks = []
-        for place, stage in enumerate(self.stages[start:], start):
-            images = stage(images)
-            if self.first_read <= place < len(self.stages) - 1:
-                blocks.append(channel_means(images))
-        return torch.cat([_loud(block) for block in (*blocks, self.pool(images))], dim=1)
+        earlier, pooled = _blocks(self, images, self.first_read, start)
+        return torch.cat([*earlier, _loud(pooled)], dim=1)
+
+    def of_readings(self, readings: Tensor) -> Tensor:
+        """What `forward` gives, from what `Readings` of as many stages or more give."""
+        width = self.widths[-1]
+        earlier, pooled = readings[:, -self.feature_dim : -width], readings[:, -width:]
+        return torch.cat([earlier, _loud(pooled)], dim=1)
 
     @torch.no_grad()
     def _measure(self) -> tuple[int, ...]:
@@ -63,6 +64,36 @@ class StageFeatures(StagedModel):
         for module, mode in modes:
             module.training = mode
         return (*widths, self.pool(images).shape[1])
+
+
+class Readings(nn.Module):
+    """All that any reading of a backbone's last `n_read` stages, or fewer, takes, in one pass.
+
+    Images (N, 3, H, W), normalised -> (N, E + D): the earlier stages' blocks as `StageFeatures`
+    has them, then the pooled features as the backbone alone gives them.
+    """
+
+    def __init__(self, model: StagedModel, n_read: int) -> None:
+        super().__init__()
+        self.model, self.n_read = model, n_read
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images -> all blocks."""
+        first_read = max(0, len(self.model.stages) - self.n_read)
+        earlier, pooled = _blocks(self.model, images, first_read)
+        return torch.cat([*earlier, pooled.float()], dim=1)
+
+
+def _blocks(
+    model: StagedModel, images: Tensor, first_read: int, start: int = 0
+) -> tuple[list[Tensor], Tensor]:
+    """Blocks (N, C_i) of stage `first_read` to the last but one, and the pooled features (N, D)."""
+    blocks = []
+    for place, stage in enumerate(model.stages[start:], start):
+        images = stage(images)
+        if first_read <= place < len(model.stages) - 1:
+            blocks.append(_loud(channel_means(images)))
+    return blocks, model.pool(images)
 
 
 def channel_means(activations: Tensor) -> Tensor:

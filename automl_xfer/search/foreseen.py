@@ -17,6 +17,7 @@ from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialState
 from automl_xfer.transfer.adapting import adapts_model
 from automl_xfer.transfer.closed_form import reads_unlabelled
+from automl_xfer.transfer.feature_cache import stages_kept
 from automl_xfer.transfer.finishing import (
     MOST_IMAGES,
     adapts_backbone,
@@ -207,6 +208,6 @@ def _sets_known(session: Session, strategy: Strategy, part: str) -> frozenset[st
             if each.frozen
             and part in each.backbone.parts
             and finish_key(each.alignment) == finish
-            and each.head.stages_read == strategy.head.stages_read
+            and stages_kept(each.head.stages_read) == stages_kept(strategy.head.stages_read)
         )
     )

@@ -9,18 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from automl_xfer.components import FusedModel, StagedModel
+from automl_xfer.components import FusedModel, Readings, StagedModel, StageFeatures
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
-from automl_xfer.transfer.model import weights_key
+from automl_xfer.transfer.model import code_key, weights_key
 from automl_xfer.transfer.parts import Part
 from automl_xfer.transfer.pixels import pixel_batches
 
+_MOST_READ = 4
+"""Every pass keeps what heads that read up to so many stages take: it costs next to nothing."""
+
+
+def stages_kept(n_read: int) -> int:
+    """Of how many stages there is a file for a head that reads so many."""
+    return max(_MOST_READ, n_read)
+
 
 class FeatureCache(CacheFolder):
-    """Pooled features by content: the weights, the images and the view decide the file.
+    """Features by content: the weights, the images and the view decide the file.
 
     Files are 16-bit and memory-mapped.
     """
@@ -48,13 +56,34 @@ class FeatureCache(CacheFolder):
             tensors = [torch.from_numpy(np.asarray(row, np.float32)) for row in rows]
             joined: NDArray[np.float16] = model.join(tensors).half().numpy()
             return joined
-        view = "flip" if flip else "plain"
-        text = f"{keys[0]}/{image_set.key}/{view}"
+        if isinstance(model, StageFeatures):
+            n_read = len(model.stages) - model.first_read
+            read = self._readings(model.plain, n_read, keys[0], image_set, device, flip=flip)
+            every = torch.from_numpy(np.asarray(read, np.float32))
+            staged: NDArray[np.float16] = model.of_readings(every).half().numpy()
+            return staged
+        read = self._readings(model, 1, keys[0], image_set, device, flip=flip)
+        return read[:, -model.feature_dim :]
+
+    def _readings(
+        self,
+        model: StagedModel,
+        n_read: int,
+        key: str,
+        image_set: ImageSet,
+        device: str,
+        *,
+        flip: bool,
+    ) -> NDArray[np.float16]:
+        """(N, E + D) as `Readings` has them, kept with so many stages that one pass serves all."""
+        n_read = stages_kept(n_read)
+        view, code = "flip" if flip else "plain", code_key(Readings.__module__)
+        text = f"{key}/{code}/{n_read}/{image_set.key}/{view}"
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         path = self.directory / f"features-{digest}.npy"
         cached = self.read_rows(path, len(image_set))
         if cached is None or cached.ndim != 2:
-            array = extract(model, Part.whole(image_set), device, flip=flip)
+            array = extract(model, Part.whole(image_set), device, flip=flip, n_read=n_read)
             with suppress(OSError):  # a full disk
                 self.write_rows(path, len(array), np.float16, [array])
             return array
@@ -63,23 +92,25 @@ class FeatureCache(CacheFolder):
 
 def model_keys(model: StagedModel) -> tuple[str, ...]:
     """Digests of the weights, of each member of a fused model."""
+    if isinstance(model, StageFeatures):
+        return model_keys(model.plain)
     members = model.members if isinstance(model, FusedModel) else (model,)
     return tuple(weights_key(member) for member in members)
 
 
 @torch.no_grad()
 def extract(
-    model: StagedModel, part: Part, device: str, *, flip: bool = False
+    model: StagedModel, part: Part, device: str, *, flip: bool = False, n_read: int = 1
 ) -> NDArray[np.float16]:
-    """(N, D) pooled features of a part, not cached."""
+    """(N, D) pooled features of a part, not cached; of several stages all `Readings`."""
     model = model.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    compute = cast(nn.Module, model)
+    compute: nn.Module = model if n_read == 1 else Readings(model, n_read)
     for place, pixels in enumerate(pixel_batches(part, batch_size(device), device)):
         images = model.normalise(pixels)
         if place == 0 and worth_folding(part, device):
-            compute = fold_batch_norms(model, images[:2])
+            compute = fold_batch_norms(compute, images[:2])
         with autocast(device):
             rows.append(compute(images.flip(3) if flip else images).half().cpu().numpy())
     return np.concatenate(rows)

@@ -60,7 +60,7 @@ def finish_backbone(
             finish_backbone(alignment, cast(StagedModel, member), images, context)
         return
     if isinstance(backbone, StageFeatures):
-        backbone = backbone.plain()  # the same modules: what is cached serves both readings
+        backbone = backbone.plain  # the same modules: what is cached serves both readings
     images = images_that_adapt(images)
     total = sum(len(part) for part in images)
     if not adapts_backbone(alignment) or total == 0:

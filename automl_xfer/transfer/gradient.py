@@ -88,12 +88,15 @@ def train(
         loader.readers = cached_readers(strategy, prefix, loader)
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
+    boundary = -1
     for epoch in range(optimization.epochs):
         first = apply_freezing(model.backbone, strategy.freezing, epoch)
         now = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
         if optimizer is None or now != trained:
             optimizer, trained = _make_optimizer(training), now
-        _set_modes(model, first, strategy)
+        if first != boundary or not model.training:  # what is called after an epoch may predict
+            _set_modes(model, first, strategy)
+            boundary = first
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
             on_epoch(epoch, model)

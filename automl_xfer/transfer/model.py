@@ -4,6 +4,7 @@ import functools
 import hashlib
 import sys
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -50,12 +51,23 @@ def weights_key(model: nn.Module) -> str:
 
     Equal keys mean equal functions: two architectures may take the same weights.
     """
+    known = _unchanging.get(model)
+    if known is not None:
+        return known
     files = sorted({code_key(type(module).__module__) for module in model.modules()})
     digest = hashlib.sha256(f"{__version__}/{model}/{files}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:24]
+
+
+_unchanging: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def will_not_change(model: nn.Module) -> None:
+    """Digest the weights for good: who calls this hands out copies to those who change them."""
+    _unchanging[model] = weights_key(model)
 
 
 def parameter_infos(backbone: StagedModel) -> dict[str, tuple[nn.Parameter, ParameterInfo]]:

@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from automl_xfer.components import Backbone, StagedModel
+from automl_xfer.components import Backbone, FusedModel, StagedModel
 from automl_xfer.transfer.context import FitContext
+from automl_xfer.transfer.model import will_not_change
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.pixels import read_pixels
 
@@ -30,7 +31,9 @@ def _built(backbone: Backbone) -> StagedModel:
     if backbone in _kept:
         _kept[backbone] = _kept.pop(backbone)  # the last one to go
         return _kept[backbone]
-    _kept[backbone] = backbone.build()
+    model = _kept[backbone] = backbone.build()
+    for member in model.members if isinstance(model, FusedModel) else (model,):
+        will_not_change(member)
     while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MOST_BYTES:
         del _kept[next(iter(_kept))]
     return _kept[backbone]

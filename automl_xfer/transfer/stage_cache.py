@@ -55,6 +55,10 @@ def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> 
     return [View(f"{name}/{number}", vary) for number in range(min(VIEWS, epochs))]
 
 
+_sizes: dict[tuple[str, tuple[int, ...]], int] = {}
+"""Numbers that one image has behind a boundary, by the key of its stages and the image's shape."""
+
+
 class Section(nn.Module):
     """Stages `start` to `stop` of a backbone; without `stop`, to the end and through the pooling.
 
@@ -185,12 +189,14 @@ class FrozenPrefix:
 
     def _bytes_per_image(self, image_set: ImageSet) -> int:
         """Size of what is kept of one image."""
-        self._make_ready()
-        with torch.no_grad():
-            one = pixel_batches(_all_of(image_set).take(np.arange(1)), 1, self.device)
-            normalised = self.backbone.normalise(next(one))
-            found: Tensor = self.backbone(normalised, 0, self.boundary)
-        return found.numel() * np.dtype(self.dtype).itemsize
+        asked = self._keys[self.boundary], tuple(image_set.images.shape[1:])
+        if asked not in _sizes:
+            self._make_ready()
+            with torch.no_grad():
+                one = pixel_batches(_all_of(image_set).take(np.arange(1)), 1, self.device)
+                normalised = self.backbone.normalise(next(one))
+                _sizes[asked] = self.backbone(normalised, 0, self.boundary).numel()
+        return _sizes[asked] * np.dtype(self.dtype).itemsize
 
 
 def _all_of(image_set: ImageSet) -> Part:

@@ -10,6 +10,7 @@ from automl_xfer.components import Choice, Head
 
 from .held_out import stratified_folds
 from .linear_layer import linear_layer
+from .row_space import row_space
 from .softmax_regression import mean_log_loss, softmax_regression
 from .threads import fitting_threads
 
@@ -85,7 +86,7 @@ class LogisticRegressionHead(Head):
 
 @dataclass(frozen=True)
 class _Problem:
-    """Samples as the solver takes them: z (N, D) or, of few samples, (N, N) in `basis` (N, D)."""
+    """Samples as the solver takes them: z (N, D) or, of few samples, (N, R) in `basis` (R, D)."""
 
     z: Array
     basis: Array | None
@@ -111,16 +112,9 @@ def _problem(
     group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
     mean, scale = x.mean(0), max(float(np.sqrt(x.var(0).mean())), 1e-12)
     with fitting_threads(x.size):
-        z, basis = _row_space((x - mean) / scale)
+        z = (x - mean) / scale
+        z, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
     return _Problem(z, basis, y, present, weight, group, mean, scale)
-
-
-def _row_space(z: Array) -> tuple[Array, Array | None]:
-    """Few samples in coordinates of the space they span: the penalty keeps the optimum there."""
-    if len(z) >= z.shape[1]:
-        return z, None
-    left, scale, basis = np.linalg.svd(z, full_matrices=False)
-    return left * scale, basis
 
 
 def _best_strength(problem: _Problem) -> float | None:

@@ -66,9 +66,10 @@ class StageFusionHead(Head):
         y = labels.cpu()
         weight = torch.ones(len(y)) if sample_weight is None else sample_weight.cpu()
         group = torch.arange(len(y)) if groups is None else groups.cpu()
-        heads = [head.tuned(block, y, weight, group) for block in blocks]
+        heads = [head] * len(blocks)
         with torch.no_grad():
             if self.combine == "learned":
+                heads = [head.tuned(block, y, weight, group) for block in blocks]
                 module.balance.copy_(learn_balance(heads, blocks, y, weight, group))
             for layer, each, block in zip(module.layers, heads, blocks, strict=True):
                 layer.load_state_dict(each.fit(block, y, num_classes, weight, group).state_dict())

@@ -9,7 +9,8 @@ strategy's folds leave each other; and with a cache folder that all strategies s
 start. Frozen strategies are random draws of head and alignment, those that leave the backbone as it
 is apart from those that re-estimate its batch norms, which in effect have a backbone of their own
 in every fold. Those that train are random draws of everything but backbone and depth, whose last
-third of the stages trains. Prints seconds and accuracies.
+third of the stages trains; apart from them those that nothing can be kept for, as they mix images,
+perturb them by the gradient or adapt batch norms. Prints seconds and accuracies.
 """
 
 import argparse
@@ -34,16 +35,18 @@ from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.fit import fit
+from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.parts import StudyData
 
 SIZE, DEPTH, EPOCHS = 160, 0.67, 10
-FROZEN, ADAPTED, TRAINED = "frozen", "frozen, batch norms adapted", "last third trained, 10 epochs"
-KINDS = (FROZEN, ADAPTED, TRAINED)
+FROZEN, ADAPTED = "frozen", "frozen, batch norms adapted"
+TRAINED, MIXED = "last third trained, 10 epochs", "last third trained, 10 epochs, images mixed"
+KINDS = (FROZEN, ADAPTED, TRAINED, MIXED)
 SIDES = ("nothing kept, s", "by strategy, s", "by all, s")
 
 
 def main() -> None:
-    """Run both kinds of strategies and print the table."""
+    """Run the kinds of strategies and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--task", default="art-20shot")
@@ -87,7 +90,7 @@ def labelled_images(arguments: argparse.Namespace, folder: Path) -> StudyData:
 def draw(arguments: argparse.Namespace, kind: str) -> list[Strategy]:
     """Different random strategies of the kind on the backbone."""
     choices: dict[str, tuple[str, ...]] = {"freezing": ("linear-probe",)}
-    if kind == TRAINED:
+    if kind in (TRAINED, MIXED):
         choices = {"freezing": ("frozen-depth",), "optimization": ("adamw", "sgd")}
     catalog = PluginSource().load()[1]
     request = BackboneRequest((arguments.backbone,), arguments.shared / "weights")
@@ -100,12 +103,14 @@ def draw(arguments: argparse.Namespace, kind: str) -> list[Strategy]:
             made = space.suggest(study.ask())
         except AutomlXferError:
             continue
-        if kind == TRAINED:
+        alone = adapts_backbone(made.alignment)
+        if kind in (TRAINED, MIXED):
             optimization = replace(made.optimization, epochs=EPOCHS)
             made = replace(
                 made, optimization=optimization, freezing=replace(made.freezing, depth=DEPTH)
             )
-        elif adapts_backbone(made.alignment) != (kind == ADAPTED):
+            alone = alone or not varies_one_image_at_a_time(made)
+        if alone != (kind in (ADAPTED, MIXED)):
             continue
         if made.regularizer.distils:
             continue  # needs a finished study

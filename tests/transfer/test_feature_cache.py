@@ -1,16 +1,20 @@
+import copy
+
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from automl_xfer.components import StagedModel
+from automl_xfer.components import StagedModel, StageFeatures
 from automl_xfer.data.image_set import ImageSet
-from automl_xfer.transfer import cache_folder
-from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer import cache_folder, feature_cache
+from automl_xfer.transfer.feature_cache import FeatureCache, model_keys
+from automl_xfer.transfer.model import will_not_change
+from automl_xfer.transfer.pixels import read_pixels
 
 
 @pytest.fixture
 def model():
-    from torch import nn
-
     mean = std = (0.5, 0.5, 0.5)
     return StagedModel([nn.Conv2d(3, 4, 3)], nn.Flatten(), 4 * 36, mean=mean, std=std)
 
@@ -79,3 +83,38 @@ def test_another_network_with_the_same_weights_has_features_of_its_own(tmp_path)
         model = StagedModel(stages, nn.Flatten(), 144, mean=(0.5,) * 3, std=(0.5,) * 3)
         found.append(cache.features(model, ImageSet(images, "images", None), "cpu"))
     assert not np.allclose(*found, atol=1e-2)
+
+
+def test_one_pass_serves_every_reading_of_the_stages(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    stages = [nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 5, 3)), nn.ReLU()]
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    mean = std = (0.5, 0.5, 0.5)
+    model = StagedModel(stages, pool, 5, mean=mean, std=std).eval()
+    images = tmp_path / "images.npy"
+    np.save(images, np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8))
+    image_set = ImageSet(images, "images", None)
+    passes = []
+    counted = feature_cache.extract
+
+    def extract(*given, **named):
+        passes.append(given)
+        return counted(*given, **named)
+
+    monkeypatch.setattr(feature_cache, "extract", extract)
+    cache = FeatureCache(tmp_path / "c")
+    pixels = read_pixels(image_set, np.arange(6), "cpu")
+    for reading in (model, StageFeatures(model, 2), StageFeatures(model, 3)):
+        found = torch.from_numpy(np.asarray(cache.features(reading, image_set, "cpu"), np.float32))
+        with torch.no_grad():
+            expected = reading(reading.normalise(pixels))
+        torch.testing.assert_close(found, expected, atol=4e-3, rtol=4e-3)
+    assert len(passes) == 1
+
+
+def test_a_kept_backbone_is_digested_once_and_its_copy_by_what_it_holds(model):
+    will_not_change(model)
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.stages[0].weight.add_(1.0)
+    assert model_keys(changed) != model_keys(model) == model_keys(copy.deepcopy(model))
