@@ -1,6 +1,7 @@
 """A backbone read at several stages, for heads that want more than the pooled features."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,8 @@ class StageFeatures(StagedModel):
         """As `StagedModel.forward`; `start` must not lie beyond `first_read`."""
         if stop is not None:
             return super().forward(images, start, stop)
-        earlier, pooled = _blocks(self, images, self.first_read, start)
+        run = super().forward
+        earlier, pooled = _blocks(run, len(self.stages), images, self.first_read, start)
         return torch.cat([*earlier, _loud(pooled)], dim=1)
 
     def of_readings(self, readings: Tensor) -> Tensor:
@@ -56,14 +58,11 @@ class StageFeatures(StagedModel):
         """Widths of the blocks, from one small image."""
         modes = [(module, module.training) for module in self.stages.modules()]
         self.stages.eval()
-        images, widths = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE), []
-        for place, stage in enumerate(self.stages):
-            images = stage(images)
-            if self.first_read <= place < len(self.stages) - 1:
-                widths.append(channel_means(images).shape[1])
+        images, run = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE), super().forward
+        earlier, pooled = _blocks(run, len(self.stages), images, self.first_read)
         for module, mode in modes:
             module.training = mode
-        return (*widths, self.pool(images).shape[1])
+        return tuple(block.shape[1] for block in (*earlier, pooled))
 
 
 class Readings(nn.Module):
@@ -79,21 +78,26 @@ class Readings(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images -> all blocks."""
-        first_read = max(0, len(self.model.stages) - self.n_read)
-        earlier, pooled = _blocks(self.model, images, first_read)
+        n_stages = len(self.model.stages)
+        first_read = max(0, n_stages - self.n_read)
+        earlier, pooled = _blocks(self.model, n_stages, images, first_read)
         return torch.cat([*earlier, pooled.float()], dim=1)
 
 
 def _blocks(
-    model: StagedModel, images: Tensor, first_read: int, start: int = 0
+    run: Callable[..., Tensor], n_stages: int, images: Tensor, first_read: int, start: int = 0
 ) -> tuple[list[Tensor], Tensor]:
-    """Blocks (N, C_i) of stage `first_read` to the last but one, and the pooled features (N, D)."""
-    blocks = []
-    for place, stage in enumerate(model.stages[start:], start):
-        images = stage(images)
-        if first_read <= place < len(model.stages) - 1:
+    """Blocks (N, C_i) of stage `first_read` to the last but one, and the pooled features (N, D).
+
+    `run` is called as `StagedModel.forward`. A stage that puts out something else than maps,
+    tokens or vectors of its N images has no block.
+    """
+    blocks, n, last = [], len(images), max(n_stages - 1, 0)
+    for place in range(start, last):
+        images = run(images, place, place + 1)
+        if place >= first_read and len(images) == n and images.dim() in (2, 3, 4):
             blocks.append(_loud(channel_means(images)))
-    return blocks, model.pool(images)
+    return blocks, run(images, last)
 
 
 def channel_means(activations: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ def source_results(
     def plain(part: Part) -> NDArray[np.float32]:
         if not strategy.frozen:
             return extract(backbone, part, context.device).astype(np.float32)
-        whole = context.cache.features(backbone, part.image_set, context.device)
-        return np.asarray(whole[part.indices], np.float32)
+        found = context.cache.features(backbone, part.image_set, context.device, rows=part.indices)
+        return np.asarray(found, np.float32)
 
     target = _spread(parts.unlabelled)
     before = np.concatenate([plain(part) for part in target])

@@ -103,8 +103,8 @@ def measure_sources(
     assert source is not None and source.domains is not None
 
     def features(part: Part) -> NDArray[np.float32]:
-        whole = context.cache.features(backbone, part.image_set, context.device)
-        return np.asarray(whole[part.indices], np.float32)
+        found = context.cache.features(backbone, part.image_set, context.device, rows=part.indices)
+        return np.asarray(found, np.float32)
 
     of_rows = source.domains[source.indices]
     there = [k for k in range(len(names)) if np.any(of_rows == k)]

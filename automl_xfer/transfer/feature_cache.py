@@ -13,9 +13,9 @@ from automl_xfer.components import FusedModel, Readings, StagedModel, StageFeatu
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.device import autocast, batch_size
-from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
+from automl_xfer.transfer.folding import compute_alike, fold_batch_norms, worth_folding
 from automl_xfer.transfer.model import code_key, weights_key
-from automl_xfer.transfer.parts import Part
+from automl_xfer.transfer.parts import Part, Rows
 from automl_xfer.transfer.pixels import pixel_batches
 
 _MOST_READ = 4
@@ -41,29 +41,31 @@ class FeatureCache(CacheFolder):
         *,
         flip: bool = False,
         keys: tuple[str, ...] | None = None,
+        rows: Rows | None = None,
     ) -> NDArray[np.float16]:
-        """(N, D) features of every image of the set, of its mirror image if `flip`.
+        """(N, D) features of the images at `rows`, or of all; of their mirror images if `flip`.
 
-        `keys` is what `model_keys` said of the model, for who asks more than once.
+        All are computed where they are not kept yet. `keys` is what `model_keys` said of the
+        model, for who asks more than once.
         """
         keys = keys or model_keys(model)
         if isinstance(model, FusedModel):
             members = [cast(StagedModel, member) for member in model.members]
-            rows = [
-                self.features(member, image_set, device, flip=flip, keys=(key,))
+            found = [
+                self.features(member, image_set, device, flip=flip, keys=(key,), rows=rows)
                 for member, key in zip(members, keys, strict=True)
             ]
-            tensors = [torch.from_numpy(np.asarray(row, np.float32)) for row in rows]
+            tensors = [torch.from_numpy(np.asarray(each, np.float32)) for each in found]
             joined: NDArray[np.float16] = model.join(tensors).half().numpy()
             return joined
-        if isinstance(model, StageFeatures):
-            n_read = len(model.stages) - model.first_read
-            read = self._readings(model.plain, n_read, keys[0], image_set, device, flip=flip)
-            every = torch.from_numpy(np.asarray(read, np.float32))
-            staged: NDArray[np.float16] = model.of_readings(every).half().numpy()
-            return staged
-        read = self._readings(model, 1, keys[0], image_set, device, flip=flip)
-        return read[:, -model.feature_dim :]
+        if not isinstance(model, StageFeatures):
+            read = self._readings(model, 1, keys[0], image_set, device, flip=flip)
+            return (read if rows is None else read[rows])[:, -model.feature_dim :]
+        n_read = len(model.stages) - model.first_read
+        read = self._readings(model.plain, n_read, keys[0], image_set, device, flip=flip)
+        wide = torch.from_numpy(np.asarray(read if rows is None else read[rows], np.float32))
+        narrow: NDArray[np.float16] = model.of_readings(wide).half().numpy()
+        return narrow
 
     def _readings(
         self,
@@ -106,11 +108,16 @@ def extract(
     model = model.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    compute: nn.Module = model if n_read == 1 else Readings(model, n_read)
+    compute = _reading(model, n_read)
     for place, pixels in enumerate(pixel_batches(part, batch_size(device), device)):
         images = model.normalise(pixels)
         if place == 0 and worth_folding(part, device):
-            compute = fold_batch_norms(compute, images[:2])
+            folded = _reading(fold_batch_norms(model, images[:2]), n_read)
+            compute = folded if compute_alike(compute, folded, images[:2]) else compute
         with autocast(device):
             rows.append(compute(images.flip(3) if flip else images).half().cpu().numpy())
     return np.concatenate(rows)
+
+
+def _reading(model: nn.Module, n_read: int) -> nn.Module:
+    return model if n_read == 1 else Readings(cast(StagedModel, model), n_read)

@@ -34,10 +34,15 @@ class FrozenFeatures:
 
     def read(self, part: Part, *, flip: bool = False) -> Tensor:
         """(N, D') float32 features of a part."""
-        whole = self.cache.features(
-            self.backbone, part.image_set, self.device, flip=flip, keys=self.keys
+        found = self.cache.features(
+            self.backbone,
+            part.image_set,
+            self.device,
+            flip=flip,
+            keys=self.keys,
+            rows=part.indices,
         )
-        features = torch.from_numpy(np.asarray(whole[part.indices], np.float32))
+        features = torch.from_numpy(np.asarray(found, np.float32))
         return features if self.feature_map is None else self.feature_map(features)
 
     def views(self, part: Part) -> list[Tensor]:

@@ -94,7 +94,7 @@ def train(
         now = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
         if optimizer is None or now != trained:
             optimizer, trained = _make_optimizer(training), now
-        if first != boundary or not model.training:  # what is called after an epoch may predict
+        if first != boundary or not (model.training and model.backbone.training):  # predicted with
             _set_modes(model, first, strategy)
             boundary = first
         _run_epoch(training, loader, optimizer, epoch, first)

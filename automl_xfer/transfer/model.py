@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import sys
+from itertools import chain
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -51,9 +52,9 @@ def weights_key(model: nn.Module) -> str:
 
     Equal keys mean equal functions: two architectures may take the same weights.
     """
-    known = _unchanging.get(model)
-    if known is not None:
-        return known
+    versions, key = _unchanging.get(model, (None, ""))
+    if versions == _versions(model):
+        return key
     files = sorted({code_key(type(module).__module__) for module in model.modules()})
     digest = hashlib.sha256(f"{__version__}/{model}/{files}".encode())
     for name, tensor in sorted(model.state_dict().items()):
@@ -62,12 +63,20 @@ def weights_key(model: nn.Module) -> str:
     return digest.hexdigest()[:24]
 
 
-_unchanging: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+_unchanging: WeakKeyDictionary[nn.Module, tuple[list[int], str]] = WeakKeyDictionary()
 
 
 def will_not_change(model: nn.Module) -> None:
-    """Digest the weights for good: who calls this hands out copies to those who change them."""
-    _unchanging[model] = weights_key(model)
+    """Digest the weights for good: who calls this hands out copies to those who change them.
+
+    A change in place is noticed all the same, unless it goes through `.data`.
+    """
+    _unchanging[model] = _versions(model), weights_key(model)
+
+
+def _versions(model: nn.Module) -> list[int]:
+    """How often each parameter and buffer was changed in place."""
+    return [tensor._version for tensor in chain(model.parameters(), model.buffers())]
 
 
 def parameter_infos(backbone: StagedModel) -> dict[str, tuple[nn.Parameter, ParameterInfo]]:

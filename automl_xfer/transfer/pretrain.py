@@ -31,9 +31,7 @@ def _built(backbone: Backbone) -> StagedModel:
     if backbone in _kept:
         _kept[backbone] = _kept.pop(backbone)  # the last one to go
         return _kept[backbone]
-    model = _kept[backbone] = backbone.build()
-    for member in model.members if isinstance(model, FusedModel) else (model,):
-        will_not_change(member)
+    _kept[backbone] = backbone.build()
     while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MOST_BYTES:
         del _kept[next(iter(_kept))]
     return _kept[backbone]
@@ -51,8 +49,12 @@ def starting_backbone(
     `shared`: it need not be a copy, as the caller will not change it.
     """
     if backbone.initialisation == "pretrained":
-        kept = shared and context.device == "cpu"  # the one that is kept never leaves the CPU
-        return _built(backbone) if kept else copy.deepcopy(_built(backbone))
+        model = _built(backbone)
+        if not shared or context.device != "cpu":  # the one that is kept never leaves the CPU
+            return copy.deepcopy(model)
+        for member in model.members if isinstance(model, FusedModel) else (model,):
+            will_not_change(member)
+        return model
     torch.manual_seed(context.seed)
     model = backbone.build()
     if backbone.initialisation == "source" and parts.source is not None:

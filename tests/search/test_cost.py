@@ -124,6 +124,7 @@ def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_pat
         wider.strategy("toy", {"freezing": "linear-probe", "alignment": alignment}, {})
         for alignment in ("none", "target-mixture", "adabn")
     )
+    staged = wider.strategy("toy", {"freezing": "linear-probe", "head": "stage-fusion"}, {})
     done = []
     session.trials = lambda: [trained(0.0, 0.0, state, ran=ran) for state, ran in done]
     per_image = 2 * 0.75 * sum(STAGES)  # and its mirror image
@@ -131,7 +132,7 @@ def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_pat
     done.append((TrialState.FAILED, mixture))
     assert predicted_seconds(session, probe) == pytest.approx(per_image * N)
     done.append((TrialState.COMPLETE, probe))
-    assert predicted_seconds(session, probe) == 0
+    assert predicted_seconds(session, probe) == predicted_seconds(session, staged) == 0
     assert predicted_seconds(session, mixture) == pytest.approx(per_image * 100)
     assert predicted_seconds(session, adapted) > per_image * (N + 100)
 

@@ -254,7 +254,7 @@ def strategies(space, **parameters):
     names = {
         "freezing": "frozen-depth",
         "alignment": parameters.pop("alignment", "none"),
-        "head": "linear",
+        "head": parameters.pop("head", "linear"),
         "augmentation": parameters.pop("augmentation", "none"),
         "optimization": "adamw",
     }
@@ -277,6 +277,13 @@ def test_cached_training_ends_with_the_same_weights(space, parts, context, align
     assert np.abs(cached.predict(parts.target) - expected).max() < 1e-3
     assert np.abs(halved.predict(parts.target) - expected).max() < 2e-2
     assert gap(halved.features(parts.target), plain.features(parts.target)) < 5e-2
+
+
+def test_a_model_that_was_asked_after_an_epoch_trains_on_as_before(space, parts, context):
+    strategy = strategies(space, head="mlp")  # which drops out
+    expected = fit(strategy, parts, context).predict(parts.target)
+    fitted = fit(strategy, parts, context, on_epoch=lambda _, model: model.eval())
+    np.testing.assert_allclose(fitted.predict(parts.target), expected, atol=1e-4)
 
 
 def test_without_target_labels_adapted_stages_are_the_same_for_all_and_kept(space, parts, context):

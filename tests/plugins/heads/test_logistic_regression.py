@@ -72,8 +72,17 @@ def test_constant_features_do_no_harm():
     padded = torch.cat([x, torch.full((40, 2), 7.0)], 1)
     head = LogisticRegressionHead().fit(padded, y, 3)
     assert (head(padded).argmax(1) == y).float().mean() > 0.5
-    alike = torch.full((40, 6), 7.0)
-    assert LogisticRegressionHead().fit(alike, y, 3)(alike).isfinite().all()
+    for dim in (6, 60):  # more samples than dimensions, and fewer
+        alike = torch.full((40, dim), 7.0)
+        assert LogisticRegressionHead().fit(alike, y, 3)(alike).isfinite().all()
+
+
+def test_few_samples_twice_have_the_optimum_of_each_with_double_weight():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(12, 50, generator=generator), torch.arange(12) % 3
+    once = LogisticRegressionHead(strength=0.1).fit(x, y, 3, torch.full((12,), 2.0))
+    twice = LogisticRegressionHead(strength=0.1).fit(x.repeat(2, 1), y.repeat(2), 3)
+    torch.testing.assert_close(once(x), twice(x), atol=1e-3, rtol=1e-3)
 
 
 def test_groups_stay_together_in_the_inner_folds():
