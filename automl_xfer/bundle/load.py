@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from automl_xfer.bundle.features import BackboneReader, share_backbones
+from automl_xfer.bundle.features import BackboneReader, Seen, share_backbones
 from automl_xfer.bundle.format import BundleDescription, read_description
 from automl_xfer.bundle.member import load_member
-from automl_xfer.components import StagedModel
 from automl_xfer.data.decode import UnreadableImageError, decode_image
 from automl_xfer.data.image_cache import resize_image
 from automl_xfer.plugin.source import PluginSource
@@ -96,7 +95,7 @@ class Bundle:
 
     @torch.no_grad()
     def _block(self, images: NDArray[np.uint8], *, fold: bool) -> NDArray[np.float32]:
-        pixels, seen = to_tensor(images, self.device), dict[StagedModel, list[torch.Tensor]]()
+        pixels, seen = to_tensor(images, self.device), Seen()
         total = torch.zeros(len(images), len(self.classes))
         for member, model in zip(self.description.members, self.models, strict=True):
             views = self._reader.read(model.backbone, pixels, seen, fold=fold)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from automl_xfer.bundle.format import BACKBONES, WEIGHTS
-from automl_xfer.components import FusedModel, Strategy
+from automl_xfer.components import FusedModel, StageFeatures, Strategy
 from automl_xfer.errors import BundleError
 from automl_xfer.transfer.frozen_features import head_for, read_stages
 from automl_xfer.transfer.model import TransferModel, weights_key
@@ -26,13 +26,14 @@ def save_member(model: TransferModel, directory: Path) -> None:
     The backbone's, or those of each member of a fused one, go to `../backbones`; `directory` has
     the rest, and as metadata which backbone belongs where.
     """
-    state, keys = model.state_dict(), {}
+    own, keys = dict(model.state_dict()), {}
     for prefix, backbone in _backbones(model).items():
-        keys[prefix] = weights_key(backbone)
+        keys[prefix], state = weights_key(backbone), backbone.state_dict()
         path = directory.parent / BACKBONES / f"{keys[prefix]}.safetensors"
         if not path.exists():
-            _write(path, backbone.state_dict())
-    own = {name: value for name, value in state.items() if not name.startswith(tuple(keys))}
+            _write(path, state)
+        for name in state:
+            del own[prefix + name]
     _write(directory / WEIGHTS, own, keys)
 
 
@@ -41,6 +42,8 @@ def _backbones(model: TransferModel) -> dict[str, nn.Module]:
     if isinstance(model.backbone, FusedModel):
         members = enumerate(model.backbone.members)
         return {f"backbone.members.{place}.": member for place, member in members}
+    if isinstance(model.backbone, StageFeatures):
+        return {"backbone.": model.backbone.plain}
     return {"backbone.": model.backbone}
 
 

@@ -23,7 +23,7 @@ class StageFeatures(StagedModel):
         mean, std = model.mean.flatten().tolist(), model.std.flatten().tolist()
         super().__init__([], nn.Identity(), model.feature_dim, mean=mean, std=std)
         self.stages, self.pool = model.stages, model.pool
-        self._plain = [model]  # in a list: its parameters are these modules' already
+        self._plain = [model]  # in a list, as its stages are this module's already
         self.read: Tensor
         self.register_buffer("read", torch.tensor(min(n_read, len(model.stages))))
         self.widths = self._measure()
@@ -35,9 +35,24 @@ class StageFeatures(StagedModel):
         return len(self.stages) - int(self.read)
 
     @property
+    def n_read(self) -> int:
+        """Of how many stages the output is among the features."""
+        return int(self.read)
+
+    def on(self, model: StagedModel) -> "StageFeatures":
+        """The same reading of another model."""
+        return StageFeatures(model, self.n_read).to(model.mean.device).eval()
+
+    @property
     def plain(self) -> StagedModel:
         """The model without the reading, with the same modules."""
         return self._plain[0]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StageFeatures":
+        """Move `plain` along: its stages are these, its mean and deviation its own."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.plain._apply(fn, recurse=False)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """As `StagedModel.forward`; `start` must not lie beyond `first_read`."""
@@ -58,7 +73,8 @@ class StageFeatures(StagedModel):
         """Widths of the blocks, from one small image."""
         modes = [(module, module.training) for module in self.stages.modules()]
         self.stages.eval()
-        images, run = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE), super().forward
+        device, run = self.plain.mean.device, super().forward
+        images = torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE, device=device)
         earlier, pooled = _blocks(run, len(self.stages), images, self.first_read)
         for module, mode in modes:
             module.training = mode

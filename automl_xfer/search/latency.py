@@ -28,7 +28,7 @@ def latency_ms(session: Session, trials: Sequence[TrialRecord]) -> float | None:
 def _weights_of(session: Session, trial: TrialRecord) -> str:
     """What two trials have in common whose backbones end with the same weights."""
     made = Strategy.from_dict(trial.strategy, session.catalog.classes)
-    as_loaded = made.backbone.initialisation == "pretrained" and made.head.stages_read == 1
+    as_loaded = made.backbone.initialisation == "pretrained"
     adapted = finish_key(made.alignment)
     shares = made.frozen and as_loaded and not adapts_model(made.alignment)
     return f"/{adapted}" if shares else str(trial.id)

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from automl_xfer.components import FusedModel, Readings, StagedModel, StageFeatures
 from automl_xfer.data.image_set import ImageSet
@@ -61,8 +61,7 @@ class FeatureCache(CacheFolder):
         if not isinstance(model, StageFeatures):
             read = self._readings(model, 1, keys[0], image_set, device, flip=flip)
             return (read if rows is None else read[rows])[:, -model.feature_dim :]
-        n_read = len(model.stages) - model.first_read
-        read = self._readings(model.plain, n_read, keys[0], image_set, device, flip=flip)
+        read = self._readings(model.plain, model.n_read, keys[0], image_set, device, flip=flip)
         wide = torch.from_numpy(np.asarray(read if rows is None else read[rows], np.float32))
         narrow: NDArray[np.float16] = model.of_readings(wide).half().numpy()
         return narrow
@@ -108,16 +107,21 @@ def extract(
     model = model.to(device).eval()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rows = []
-    compute = _reading(model, n_read)
+    compute = Readings(model, n_read)
     for place, pixels in enumerate(pixel_batches(part, batch_size(device), device)):
         images = model.normalise(pixels)
         if place == 0 and worth_folding(part, device):
-            folded = _reading(fold_batch_norms(model, images[:2]), n_read)
-            compute = folded if compute_alike(compute, folded, images[:2]) else compute
+            compute = folded_readings(model, n_read, images[:2])
         with autocast(device):
             rows.append(compute(images.flip(3) if flip else images).half().cpu().numpy())
     return np.concatenate(rows)
 
 
-def _reading(model: nn.Module, n_read: int) -> nn.Module:
-    return model if n_read == 1 else Readings(cast(StagedModel, model), n_read)
+def folded_readings(model: StagedModel, n_read: int, sample: Tensor) -> Readings:
+    """The readings of a copy without batch norms, where these are the same on a small batch.
+
+    The pooled features are compared alone too: earlier blocks may be far larger.
+    """
+    plain = Readings(model, n_read)
+    folded = Readings(cast(StagedModel, fold_batch_norms(model, sample)), n_read)
+    return folded if compute_alike(plain, folded, sample) else plain

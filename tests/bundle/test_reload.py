@@ -109,20 +109,21 @@ def test_every_kind_of_strategy_comes_back_the_same(tmp_path, strategies, kind):
 
 
 def test_members_that_read_the_same_backbone_share_it_and_predict_the_same(tmp_path, strategies):
-    """Three probes, two of them on one backbone, and a fusion of both: two backbones compute."""
-    kinds = ("probe", "label shift", "fused")
+    """Three on one backbone, of which one reads its stages, and a fusion: two backbones compute."""
+    kinds = ("probe", "label shift", "fused", "stages")
     models = [assemble(strategies[kind], 5) for kind in kinds]
     models[1].backbone.load_state_dict(models[0].backbone.state_dict())
     models[2].backbone.members[0].load_state_dict(models[0].backbone.state_dict())
+    models[3].backbone.plain.load_state_dict(models[0].backbone.state_dict())
     members = []
     for place, (kind, model) in enumerate(zip(kinds, models, strict=True)):
         save_member(model, tmp_path / f"member-{place}")
-        members.append(Member(f"member-{place}", 1 / 3, strategies[kind].to_dict()))
+        members.append(Member(f"member-{place}", 1 / 4, strategies[kind].to_dict()))
     BundleDescription("s", ("a", "b", "c"), 32, tuple(members), "d", "accuracy").write(tmp_path)
     assert len(list((tmp_path / "backbones").iterdir())) == 2
     loaded = load_bundle(tmp_path, device="cpu")
-    first, second, fused = (model.backbone for model in loaded.models)
-    assert first is second is fused.members[0]
+    first, second, fused, staged = (model.backbone for model in loaded.models)
+    assert first is second is fused.members[0] is staged.plain
     for n in (4, 70):  # from 64 images on batch norms are folded
         pixels = np.random.default_rng(n).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
         with torch.no_grad():
