@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 from automl_xfer.components import Strategy
-from automl_xfer.search.foreseen import READING, foreseen_seconds, images_read
-from automl_xfer.search.plan import training_parts
+from automl_xfer.search.foreseen import foreseen_seconds
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import FORESEEN, FailureKind, TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
-from automl_xfer.transfer.finishing import differs_by_fold
 
 _MOST_TIMES, _PRIOR = 3.0, 0.05
 """Training is expected to take so many times what was foreseen, no more; seconds as foreseen that
@@ -84,33 +82,15 @@ def _timed(session: Session) -> Iterator[tuple[TrialRecord, float, bool]]:
 
 
 def fold_seconds(session: Session, trial: TrialRecord) -> float:
-    """Expected seconds of one more fit of a strategy that ran, on images that no fold had.
-
-    Where each fold adapts a frozen backbone on other images its features are to be read anew, even
-    if the trial found those of its folds read by others.
-    """
-    made = session.history.strategy(trial, session.catalog.classes)
-    n_folds = len(session.plan.folds)
-    measured = trial.timings.get("fit", 0.0) / n_folds
-    if not _reads_in_each_fold(session, made):
-        return measured
-    known = [session.stage_seconds.get(part) for part in made.backbone.parts]
-    speed = sum(sum(stages) for stages in known if stages is not None)
-    return max(measured, READING * speed * images_read(session, made, frozenset()) / n_folds)
+    """Expected seconds of one more fit of a strategy that ran."""
+    return trial.timings.get("fit", 0.0) / len(session.plan.folds)
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:
     """Expected seconds of a fit on all images: that of a fold and a half, and to write it.
 
-    The first fold of other frozen strategies paid for features that are cached by now.
+    The first fold of a frozen strategy paid for features that are kept by now.
     """
     made = session.history.strategy(trial, session.catalog.classes)
-    cached = made.frozen and not adapts_model(made.alignment)
-    folds = 0.5 if cached and not _reads_in_each_fold(session, made) else 1.5
-    return folds * fold_seconds(session, trial) + 0.5
-
-
-def _reads_in_each_fold(session: Session, strategy: Strategy) -> bool:
-    """Whether the strategy is frozen and each of its folds has features of its own."""
-    parts = training_parts(session.prepared.data)
-    return strategy.frozen and differs_by_fold(strategy.alignment, parts)
+    kept = made.frozen and not adapts_model(made.alignment)
+    return (0.5 if kept else 1.5) * fold_seconds(session, trial) + 0.5

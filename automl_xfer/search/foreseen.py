@@ -21,9 +21,7 @@ from automl_xfer.transfer.feature_cache import stages_kept
 from automl_xfer.transfer.finishing import (
     MOST_IMAGES,
     adapts_backbone,
-    differs_by_fold,
     finish_key,
-    images_that_adapt,
 )
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
@@ -76,8 +74,7 @@ def _training_seconds(session: Session, strategy: Strategy, stages: tuple[float,
 def _images_cached(session: Session, strategy: Strategy, drawn: int) -> float:
     """Forward passes through the frozen stages where their activations are kept."""
     data, epochs = session.prepared.data, strategy.optimization.epochs
-    by_fold = differs_by_fold(strategy.alignment, training_parts(data))
-    if by_fold or not varies_one_image_at_a_time(strategy):
+    if not varies_one_image_at_a_time(strategy):
         return drawn
     views = len(training_views(strategy.augmentation, data.image_size, epochs))
     sizes = [views * len(images) for images in _sets_trained_on(session, strategy)]
@@ -154,7 +151,7 @@ def images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> 
     """Forward passes of one member of its backbone that reading its features costs it.
 
     `known` are the sets that were read. Where the backbone is adapted first, statistics are taken
-    at half the speed; where each fold adapts it on other images, so much in each.
+    at half the speed.
     """
     data, method = session.prepared.data, strategy.alignment
     unread = _sets_read(session, method) - known
@@ -162,14 +159,12 @@ def images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> 
     if not adapts_backbone(method):
         return sum(sizes.values())
     parts = training_parts(data)
-    adapting = sum(map(len, images_that_adapt(parts.unlabelled)))
+    adapting = sum(map(len, parts.adapting))
     of_source = sizes.pop("source", 0)
     of_target = sum(sizes.values()) + (0 if known else 2 * min(adapting, MOST_IMAGES))
     if method.adapts_each_domain:
         of_source += 2 * min(len(data.source or ()), MOST_IMAGES) if of_source else 0
-    return of_source + of_target * (
-        len(session.plan.folds) if differs_by_fold(method, parts) else 1
-    )
+    return of_source + of_target
 
 
 def _passes(images: ImageSet | None) -> int:
@@ -192,9 +187,7 @@ def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
 
 def _sets_known(session: Session, strategy: Strategy, part: str) -> frozenset[str]:
     """The image sets of which trials read these features: this backbone, adapted the same way."""
-    states, parts = {TrialState.COMPLETE}, training_parts(session.prepared.data)
-    if not differs_by_fold(strategy.alignment, parts):
-        states.add(TrialState.PRUNED)  # features of all folds are those of the first
+    states = {TrialState.COMPLETE, TrialState.PRUNED}  # all folds read what the first has read
     done = [
         session.history.strategy(record, session.catalog.classes)
         for record in session.trials()

@@ -24,7 +24,7 @@ from automl_xfer.search.judging import (
     uncounted_scores,
     unlabelled_score,
 )
-from automl_xfer.search.plan import Plan, training_parts
+from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
@@ -35,7 +35,6 @@ from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
 from automl_xfer.transfer.adapting import adapts_model
-from automl_xfer.transfer.finishing import differs_by_fold
 
 _PATIENCE = 10
 """So many known strategies in a row, and the sampler is pushed away from where it is."""
@@ -113,12 +112,11 @@ def time_allowed(session: Session, strategy: Strategy) -> float:
     """Seconds that a trial may take now: what is left of the search, and no more than its share.
 
     A frozen one that must make features may take what is left, as later ones find them made; so
-    do its repeats and its final fit, unless each fold has features of its own.
+    do its repeats and its final fit.
     """
     share = TRIAL_SHARE * session.options.time_limit
     makes_features = strategy.frozen and not adapts_model(strategy.alignment)
-    by_fold = differs_by_fold(strategy.alignment, training_parts(session.prepared.data))
-    left = session.search_left() if makes_features and not by_fold else session.trial_left()
+    left = session.search_left() if makes_features else session.trial_left()
     if makes_features and foreseen_seconds(session, strategy) > share:
         return left
     return min(left, share)

@@ -72,14 +72,16 @@ def training_parts(
 ) -> TrainingParts:
     """Training parts with these rows of target and source; None: all rows."""
     target = None
-    unlabelled: list[Part] = []
+    drawn: tuple[Part, ...] = ()
+    every: tuple[Part, ...] = ()
+    bare: tuple[Part, ...] = ()
     if data.target is not None:
-        target = Part.whole(data.target)
-        target = target if target_rows is None else target.take(target_rows)
-        unlabelled.append(target.without_labels())
+        whole = Part.whole(data.target)
+        target = whole if target_rows is None else whole.take(target_rows)
+        drawn, every = (target.without_labels(),), (whole.without_labels(),)
     if data.unlabelled is not None:
-        unlabelled.append(Part.whole(data.unlabelled).without_labels())
+        bare = (Part.whole(data.unlabelled).without_labels(),)
     source = data.source_part
     if source is not None and source_rows is not None:
         source = source.take(source_rows)
-    return TrainingParts(data.num_classes, target, source, tuple(unlabelled))
+    return TrainingParts(data.num_classes, target, source, drawn + bare, every + bare)

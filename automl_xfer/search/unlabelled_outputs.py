@@ -53,7 +53,8 @@ def pseudo_target(
         return None
     trial, others = source.take(held_out), tuple(np.delete(names, largest).tolist())
     left = replace(source.take(rest), domains=_renumbered(source.domains, largest))
-    inner = replace(parts, source=left, unlabelled=(trial.without_labels(),))
+    seen = (trial.without_labels(),)
+    inner = replace(parts, source=left, unlabelled=seen, adapting=seen)
     try:
         narrowed, _ = use_sources(strategy, inner, others, context)
         teacher = teacher_of(strategy, inner, others, context, classes)

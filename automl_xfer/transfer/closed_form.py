@@ -68,7 +68,7 @@ def _readers(
     source = target = FrozenFeatures(context.cache, backbone, context.device)
     if adapts_backbone(alignment):
         adapted = copy.deepcopy(backbone)
-        finish_backbone(alignment, adapted, parts.unlabelled, context)
+        finish_backbone(alignment, adapted, parts.adapting, context)
         target = replace(target, backbone=adapted, keys=())
         if alignment.adapts_each_domain and parts.source is not None:
             # Images only: the whole set, so that every fold shares one backbone and its features.

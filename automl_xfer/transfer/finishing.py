@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from automl_xfer.components import AlignmentMethod, FusedModel, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.model import weights_key
-from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.parts import Part
 from automl_xfer.transfer.pixels import to_tensor
 
 MOST_IMAGES, _BATCH = 200, 50
@@ -28,22 +28,6 @@ def adapts_backbone(alignment: AlignmentMethod) -> bool:
 def finish_key(alignment: AlignmentMethod) -> str:
     """What the change depends on besides weights and images; empty where nothing is changed."""
     return alignment.finish_key() if adapts_backbone(alignment) else ""
-
-
-def images_that_adapt(images: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The images of one domain that change a backbone.
-
-    Where there are enough without any label these alone do, so that every fold, which draws other
-    labelled ones, shares one backbone and its features.
-    """
-    always = tuple(part for part in images if part.image_set.labels is None)
-    return always if sum(map(len, always)) >= MOST_IMAGES else images
-
-
-def differs_by_fold(alignment: AlignmentMethod, parts: TrainingParts) -> bool:
-    """Whether the backbone is changed on the labelled target images that one fold draws."""
-    with_drawn_ones = len(images_that_adapt(parts.unlabelled)) == len(parts.unlabelled)
-    return adapts_backbone(alignment) and parts.target is not None and with_drawn_ones
 
 
 def finish_backbone(
@@ -61,7 +45,6 @@ def finish_backbone(
         return
     if isinstance(backbone, StageFeatures):
         backbone = backbone.plain  # the same modules: what is cached serves both readings
-    images = images_that_adapt(images)
     total = sum(len(part) for part in images)
     if not adapts_backbone(alignment) or total == 0:
         return

@@ -13,7 +13,7 @@ from automl_xfer.components import StagedModel, Strategy
 from automl_xfer.transfer.adapting import adapt_model, adapts_model
 from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.finishing import differs_by_fold, finish_backbone
+from automl_xfer.transfer.finishing import finish_backbone
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT, read_stages
 from automl_xfer.transfer.frozen_prefix import frozen_prefix
 from automl_xfer.transfer.gradient import EpochCallback, Teacher, train
@@ -102,7 +102,7 @@ def fit(
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
         model, micro_batches = _train_within_memory(strategy, parts, context, on_epoch, teacher)
-        prefix = _shared_prefix(strategy, parts, context, model)
+        prefix = _shared_prefix(strategy, context, model)
         fitted = FittedStrategy(model, context.device, prefix=prefix, micro_batches=micro_batches)
     if adapts_model(strategy.alignment):
         fitted.source_model = fitted.model
@@ -156,22 +156,20 @@ def _train_and_finish(
     """Gradient training, with the alignment's `finish` before or after it."""
     alignment = strategy.alignment
     if alignment.finishes_first:
-        finish_backbone(alignment, backbone, parts.unlabelled, context)
+        finish_backbone(alignment, backbone, parts.adapting, context)
     model = train(strategy, parts, context, backbone, on_epoch, teacher)
     if not alignment.finishes_first:
-        finish_backbone(alignment, model.backbone, parts.unlabelled, context)
+        finish_backbone(alignment, model.backbone, parts.adapting, context)
     return model
 
 
 def _shared_prefix(
-    strategy: Strategy, parts: TrainingParts, context: FitContext, model: TransferModel
+    strategy: Strategy, context: FitContext, model: TransferModel
 ) -> FrozenPrefix | None:
     """The stages that stayed as other fits leave them too, so that activations serve them all.
 
-    What an alignment makes of a backbone is another thing in every fold of the target; what it
-    makes of the whole model nobody else has.
+    What an alignment makes of the whole model nobody else has.
     """
-    alone = differs_by_fold(strategy.alignment, parts)
-    if alone or adapts_model(strategy.alignment):
+    if adapts_model(strategy.alignment):
         return None
     return frozen_prefix(strategy, model.backbone, context)

@@ -15,7 +15,6 @@ from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
-from automl_xfer.transfer.finishing import differs_by_fold
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
 from automl_xfer.transfer.frozen_prefix import cached_readers, frozen_prefix
 from automl_xfer.transfer.head_fit import (
@@ -84,7 +83,7 @@ def train(
         least_target=strategy.alignment.least_target_batch(parts.num_classes),
     )
     prefix = frozen_prefix(strategy, model.backbone, context)
-    if prefix is not None and not differs_by_fold(strategy.alignment, parts):
+    if prefix is not None:
         loader.readers = cached_readers(strategy, prefix, loader)
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()

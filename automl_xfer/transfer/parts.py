@@ -46,12 +46,22 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """What one fit trains on. Target labels exist only in `target`."""
+    """What one fit trains on. Target labels exist only in `target`.
+
+    `adapting` are the target images, without labels, that change a backbone's statistics: in every
+    fold all that there are, so that folds share the backbone and its features; `unlabelled` if none
+    are given.
+    """
 
     num_classes: int
     target: Part | None  # labelled target images
     source: Part | None  # labelled source images
     unlabelled: tuple[Part, ...]  # target images without labels, for alignment
+    adapting: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.adapting:
+            object.__setattr__(self, "adapting", self.unlabelled)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from automl_xfer.components import BackboneRequest, FusedModel
-from automl_xfer.data.image_set import ImageSet
+from automl_xfer.search.plan import training_parts
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer import finishing
 from automl_xfer.transfer.closed_form import fit_closed_form, known_labels
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
-from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.parts import StudyData, TrainingParts
 from automl_xfer.transfer.predicting import predict_probabilities
 from automl_xfer.transfer.pretrain import starting_backbone
 
@@ -204,23 +204,20 @@ def test_members_of_a_fused_backbone_are_changed_as_if_alone(space, parts, conte
     assert not torch.equal(fused.members[1].state_dict()[mean], alone[mean])
 
 
-def test_folds_share_the_backbone_that_enough_images_without_labels_changed(
-    space, parts, context, make_part, monkeypatch
-):
+def test_all_folds_share_the_backbone_that_the_target_images_changed(space, parts, context):
     strategy = frozen(space, "adabn")
-    bare = make_part(30, 8).image_set
-    seen = Part.whole(ImageSet(bare.path, "no-labels"))
+    data = StudyData(("a", "b"), 24, target=parts.target.image_set)
     backbone = starting_backbone(strategy.backbone, parts, context)
-
-    def key(rows):
-        target = parts.target.take(rows)
-        of_fold = replace(parts, target=target, unlabelled=(target.without_labels(), seen))
-        return fit_closed_form(strategy, of_fold, backbone, context).target.keys
-
     halves = np.arange(0, len(parts.target), 2), np.arange(1, len(parts.target), 2)
-    assert key(halves[0]) != key(halves[1])  # 30 are too few to stand for the domain
-    monkeypatch.setattr(finishing, "MOST_IMAGES", 30)
-    assert key(halves[0]) == key(halves[1])
+    first, second = (training_parts(data, target_rows=rows) for rows in halves)
+    keys = [
+        fit_closed_form(strategy, of_fold, backbone, context).target.keys
+        for of_fold in (first, second, training_parts(data))
+    ]
+    assert keys[0] == keys[1] == keys[2]
+    assert all(part.labels is None for part in first.adapting)
+    alone = replace(first, adapting=first.unlabelled)
+    assert fit_closed_form(strategy, alone, backbone, context).target.keys != keys[0]
 
 
 @pytest.mark.parametrize("name", ["fix-match", "pseudo-label", "mcc", "bnm"])

@@ -268,8 +268,7 @@ def test_cached_training_ends_with_the_same_weights(space, parts, context, align
     plain = fit(strategy, parts, replace(context, stage_dtype=None))
     cached = fit(strategy, parts, replace(context, stage_dtype=np.float32))
     halved = fit(strategy, parts, context)
-    kept = list(context.cache.directory.glob("stages-*"))
-    assert bool(kept) == (alignment != "adabn")  # which changes the stages in every fold
+    assert list(context.cache.directory.glob("stages-*"))
     state = plain.model.state_dict()
     for name, value in cached.model.state_dict().items():
         assert torch.allclose(value, state[name], rtol=1e-3, atol=1e-4), name
