@@ -109,8 +109,10 @@ class AlignmentMethod(Component):
         """Change `model` in place after training, from normalised unlabelled target batches.
 
         `model` maps normalised images (N, 3, H, W) to features (N, D). Its result is cached by
-        `finish_key`, the weights and the images: it must depend on nothing else. A fused backbone's
-        members come one by one.
+        `finish_key`, the weights and the images: it must depend on nothing else. The images are all
+        of the study's target, those that a fold holds out among them, so that all folds share the
+        result: let it take statistics, and leave training to `adapt`. A fused backbone's members
+        come one by one.
         """
 
     def adapt(self, model: nn.Module, target_batches: Callable[[], Iterable[Tensor]]) -> None:

@@ -23,7 +23,8 @@ class StageFeatures(StagedModel):
         mean, std = model.mean.flatten().tolist(), model.std.flatten().tolist()
         super().__init__([], nn.Identity(), model.feature_dim, mean=mean, std=std)
         self.stages, self.pool = model.stages, model.pool
-        self._plain = [model]  # in a list, as its stages are this module's already
+        self.mean, self.std = model.mean, model.std
+        self._plain = [model]  # in a list, as all that it holds is this module's already
         self.read: Tensor
         self.register_buffer("read", torch.tensor(min(n_read, len(model.stages))))
         self.widths = self._measure()
@@ -49,9 +50,9 @@ class StageFeatures(StagedModel):
         return self._plain[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "StageFeatures":
-        """Move `plain` along: its stages are these, its mean and deviation its own."""
+        """Move `plain` along: its stages are these, and so are its mean and deviation."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.plain._apply(fn, recurse=False)  # type: ignore[no-untyped-call]
+        self.plain.mean, self.plain.std = self.mean, self.std
         return self
 
     def forward(self, images: Tensor, start: int = 0, stop: int | None = None) -> Tensor:

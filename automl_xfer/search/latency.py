@@ -9,6 +9,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
 from automl_xfer.transfer.adapting import adapts_model
+from automl_xfer.transfer.feature_cache import stages_kept
 from automl_xfer.transfer.finishing import finish_key
 
 
@@ -31,7 +32,7 @@ def _weights_of(session: Session, trial: TrialRecord) -> str:
     as_loaded = made.backbone.initialisation == "pretrained"
     adapted = finish_key(made.alignment)
     shares = made.frozen and as_loaded and not adapts_model(made.alignment)
-    return f"/{adapted}" if shares else str(trial.id)
+    return f"/{adapted}/{stages_kept(made.head.stages_read)}" if shares else str(trial.id)
 
 
 def _parts_ms(session: Session, backbone: dict[str, object]) -> dict[str, float | None]:

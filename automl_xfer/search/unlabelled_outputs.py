@@ -54,7 +54,7 @@ def pseudo_target(
     trial, others = source.take(held_out), tuple(np.delete(names, largest).tolist())
     left = replace(source.take(rest), domains=_renumbered(source.domains, largest))
     seen = (trial.without_labels(),)
-    inner = replace(parts, source=left, unlabelled=seen, adapting=seen)
+    inner = replace(parts, source=left, unlabelled=seen, every_target=None)
     try:
         narrowed, _ = use_sources(strategy, inner, others, context)
         teacher = teacher_of(strategy, inner, others, context, classes)

@@ -35,6 +35,10 @@ def check_features_have_the_width_that_the_model_says(backbone: Backbone) -> Non
 
 def check_stages_one_by_one_are_the_whole(backbone: Backbone) -> None:
     model, pixels = _ready(backbone)
+    inside = {*model.stages.state_dict(prefix="stages."), *model.pool.state_dict(prefix="pool.")}
+    outside = set(model.state_dict()) - inside - {"mean", "std"}
+    alone = len(model.stages) == 1 or not outside  # or a reading of several stages loses them
+    expect(alone, f"{', '.join(sorted(outside))}: keep all tensors in the stages or the pool")
     for cut in range(1, len(model.stages) + 1):
         same = torch.allclose(model(model(pixels, 0, cut), cut), model(pixels), atol=1e-4)
         expect(same, f"cut after stage {cut} the features differ; let stages hold all that runs")

@@ -13,7 +13,7 @@ from automl_xfer.components import StagedModel, Strategy
 from automl_xfer.transfer.adapting import adapt_model, adapts_model
 from automl_xfer.transfer.closed_form import ClosedForm, fit_closed_form
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.finishing import finish_backbone
+from automl_xfer.transfer.finishing import adapts_backbone, finish_backbone
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT, read_stages
 from automl_xfer.transfer.frozen_prefix import frozen_prefix
 from automl_xfer.transfer.gradient import EpochCallback, Teacher, train
@@ -168,8 +168,10 @@ def _shared_prefix(
 ) -> FrozenPrefix | None:
     """The stages that stayed as other fits leave them too, so that activations serve them all.
 
-    What an alignment makes of the whole model nobody else has.
+    What an alignment makes of the trained backbone, or of the whole model, nobody else has.
     """
-    if adapts_model(strategy.alignment):
+    alignment = strategy.alignment
+    changes_trained = adapts_backbone(alignment) and not alignment.finishes_first
+    if changes_trained or adapts_model(alignment):
         return None
     return frozen_prefix(strategy, model.backbone, context)

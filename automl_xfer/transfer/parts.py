@@ -48,20 +48,22 @@ class Part:
 class TrainingParts:
     """What one fit trains on. Target labels exist only in `target`.
 
-    `adapting` are the target images, without labels, that change a backbone's statistics: in every
-    fold all that there are, so that folds share the backbone and its features; `unlabelled` if none
-    are given.
+    `every_target` are all target images of the study, without labels; None: `unlabelled` are all.
     """
 
     num_classes: int
     target: Part | None  # labelled target images
     source: Part | None  # labelled source images
     unlabelled: tuple[Part, ...]  # target images without labels, for alignment
-    adapting: tuple[Part, ...] = ()
+    every_target: tuple[Part, ...] | None = None
 
-    def __post_init__(self) -> None:
-        if not self.adapting:
-            object.__setattr__(self, "adapting", self.unlabelled)
+    @property
+    def adapting(self) -> tuple[Part, ...]:
+        """The images whose statistics change a backbone.
+
+        In every fold all that there are, so that folds share the backbone and its features.
+        """
+        return self.unlabelled if self.every_target is None else self.every_target
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def compare(strategy: Strategy, data: StudyData, test: Part, folder: Path) -> np
             context = FitContext("cpu", 0, FeatureCache(Path(cache)))
             started, right = perf_counter(), []
             for parts, held_out in fold_parts(data, plan):
-                parts = parts if once else replace(parts, adapting=parts.unlabelled)
+                parts = parts if once else replace(parts, every_target=None)
                 right.append(of_label(fit(strategy, parts, context).predict(held_out), held_out))
             seconds = perf_counter() - started
             found.append([*np.concatenate(right).mean(0), seconds])

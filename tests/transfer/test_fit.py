@@ -216,7 +216,7 @@ def test_all_folds_share_the_backbone_that_the_target_images_changed(space, part
     ]
     assert keys[0] == keys[1] == keys[2]
     assert all(part.labels is None for part in first.adapting)
-    alone = replace(first, adapting=first.unlabelled)
+    alone = replace(first, every_target=None)
     assert fit_closed_form(strategy, alone, backbone, context).target.keys != keys[0]
 
 
