@@ -33,7 +33,7 @@ class StageFeatures(StagedModel):
     @property
     def first_read(self) -> int:
         """Index of the first stage whose output is among the features."""
-        return len(self.stages) - int(self.read)
+        return len(self.stages) - self.n_read
 
     @property
     def n_read(self) -> int:

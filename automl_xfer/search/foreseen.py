@@ -32,7 +32,7 @@ from automl_xfer.transfer.stage_cache import training_views
 _STEP = 4.0
 """A training step costs about four forward passes of its images: the way back costs three."""
 
-READING = 0.75
+_READING = 0.75
 """Features are read with batch norms folded away, which the measured forward pass has not."""
 
 _KINDS = tuple(product((False, True), repeat=2))
@@ -52,8 +52,8 @@ def foreseen_seconds(session: Session, strategy: Strategy) -> float:
     speed = sum(speeds)
     adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
-        read = [images_read(session, strategy, _sets_known(session, strategy, p)) for p in parts]
-        return adapting + READING * float(np.dot(speeds, read))
+        read = [_images_read(session, strategy, _sets_known(session, strategy, p)) for p in parts]
+        return adapting + _READING * float(np.dot(speeds, read))
     training = _training_seconds(session, strategy, stages[0])
     training += speed * _images_predicted(session)
     return (adapting + training) * (2 if _tries_pseudo_target(session) else 1)
@@ -147,7 +147,7 @@ def _images_adapting(session: Session, strategy: Strategy) -> float:
     return len(session.plan.folds) * images * ((_STEP + 1) * epochs + 1)
 
 
-def images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> float:
+def _images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> float:
     """Forward passes of one member of its backbone that reading its features costs it.
 
     `known` are the sets that were read. Where the backbone is adapted first, statistics are taken
