@@ -25,7 +25,7 @@ def softmax_regression(
 
     def loss(flat: Array) -> tuple[float, Array]:
         w = flat.reshape(shape)
-        errors, losses = _errors(z @ w[:, :-1].T + w[:, -1], y, rows)
+        errors, losses = softmax_errors(z @ w[:, :-1].T + w[:, -1], y, rows)
         errors *= share[:, None]
         gradient = np.empty(shape)
         gradient[:, :-1] = errors.T @ z + ridge * w[:, :-1]
@@ -41,11 +41,11 @@ def softmax_regression(
 def mean_log_loss(z: Array, y: Labels, weight: Array, coefficients: Array) -> float:
     """Weighted mean cross-entropy of samples (N, D) under coefficients (K, D + 1)."""
     logits = z @ coefficients[:, :-1].T + coefficients[:, -1]
-    return float(weight @ _errors(logits, y, np.arange(len(y)))[1] / weight.sum())
+    return float(weight @ softmax_errors(logits, y, np.arange(len(y)))[1] / weight.sum())
 
 
-def _errors(logits: Array, y: Labels, rows: Labels) -> tuple[Array, Array]:
-    """softmax − one-hot (N, K) and the cross-entropies (N,)."""
+def softmax_errors(logits: Array, y: Labels, rows: Labels) -> tuple[Array, Array]:
+    """softmax − one-hot (N, K) and the cross-entropies (N,) of logits (N, K); `rows` is 0..N-1."""
     logits = logits - logits.max(1, keepdims=True)
     right = logits[rows, y]
     powers = np.exp(logits)
