@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, for every test that asks for `postgresql_url`."""
+"""What tests of several packages ask for: a PostgreSQL server of our own, and full precision."""
 
 import os
 import pwd
@@ -67,3 +67,9 @@ def postgresql_url(postgresql_server: str) -> str:
         connection.execute(text(f"CREATE SCHEMA {name}"))
     engine.dispose()
     return f"{postgresql_server}/postgres?options=-csearch_path%3D{name}"
+
+
+@pytest.fixture
+def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 bits also on a CPU with bfloat16, where random networks lose what a test compares."""
+    monkeypatch.setattr("automl_xfer.transfer.device._cpu_has_bfloat16", lambda: False)

@@ -111,6 +111,7 @@ def test_every_kind_of_strategy_comes_back_the_same(tmp_path, strategies, kind):
     np.testing.assert_allclose(loaded.probabilities(pixels), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_members_that_read_the_same_backbone_share_it_and_predict_the_same(tmp_path, strategies):
     """Three on one backbone, of which one reads its stages, and a fusion: two backbones compute."""
     kinds = ("probe", "label shift", "fused", "stages")

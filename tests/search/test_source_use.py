@@ -19,6 +19,8 @@ from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import StudyData
 
+pytestmark = pytest.mark.usefixtures("full_precision")
+
 CATALOG = PluginSource().load()[1]
 NAMES = ("clean", "noise")
 N = 60

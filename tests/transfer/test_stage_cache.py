@@ -262,6 +262,7 @@ def strategies(space, **parameters):
     return space.strategy("toy", names, {**fast, **parameters})
 
 
+@pytest.mark.usefixtures("full_precision")
 @pytest.mark.parametrize("alignment", ["none", "deep-coral", "source-first", "adabn"])
 def test_cached_training_ends_with_the_same_weights(space, parts, context, alignment):
     strategy = strategies(space, alignment=alignment)
@@ -285,6 +286,7 @@ def test_a_model_that_was_asked_after_an_epoch_trains_on_as_before(space, parts,
     np.testing.assert_allclose(fitted.predict(parts.target), expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_without_target_labels_adapted_stages_are_the_same_for_all_and_kept(space, parts, context):
     strategy = strategies(space, alignment="adabn")
     alone = replace(parts, target=None)
