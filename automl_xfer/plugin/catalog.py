@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, cast
 
 from automl_xfer.components import (
@@ -58,7 +59,7 @@ class Catalog:
 
     entries: Mapping[str, Mapping[str, CatalogEntry]]
 
-    @property
+    @cached_property
     def classes(self) -> dict[str, dict[str, type[Component]]]:
         """Axis -> name -> class, as `Strategy.from_dict` and the space take it."""
         return {

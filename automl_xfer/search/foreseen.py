@@ -12,16 +12,13 @@ from automl_xfer.components import (
     Strategy,
 )
 from automl_xfer.data.image_set import ImageSet
+from automl_xfer.search.features_read import Reading, readings
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import TrialState
 from automl_xfer.transfer.adapting import adapts_model
-from automl_xfer.transfer.closed_form import reads_unlabelled
-from automl_xfer.transfer.feature_cache import stages_kept
 from automl_xfer.transfer.finishing import (
     MOST_IMAGES,
     adapts_backbone,
-    finish_key,
 )
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
@@ -44,15 +41,17 @@ def foreseen_seconds(session: Session, strategy: Strategy) -> float:
     Frozen features are paid for by the first trial that needs them; later ones count nothing.
     """
     parts = strategy.backbone.parts
-    known = [session.stage_seconds.get(part) for part in parts]
-    stages = [seconds for seconds in known if seconds is not None]
-    if len(stages) < len(known):
+    stages = [session.stage_seconds[part] for part in parts if part in session.stage_seconds]
+    if len(stages) < len(parts):
         return 0.0
     speeds = [sum(seconds) for seconds in stages]
     speed = sum(speeds)
     adapting = speed * _images_adapting(session, strategy)
     if strategy.frozen:
-        read = [_images_read(session, strategy, _sets_known(session, strategy, p)) for p in parts]
+        asked = Reading.of(session, strategy)
+        done = [each for each in readings(session) if each.kind == asked.kind]
+        known = [frozenset[str]().union(*(d.sets for d in done if p in d.backbones)) for p in parts]
+        read = [_images_read(session, strategy.alignment, asked.sets, each) for each in known]
         return adapting + _READING * float(np.dot(speeds, read))
     training = _training_seconds(session, strategy, stages[0])
     training += speed * _images_predicted(session)
@@ -147,15 +146,16 @@ def _images_adapting(session: Session, strategy: Strategy) -> float:
     return len(session.plan.folds) * images * ((_STEP + 1) * epochs + 1)
 
 
-def _images_read(session: Session, strategy: Strategy, known: frozenset[str]) -> float:
-    """Forward passes of one member of its backbone that reading its features costs it.
+def _images_read(
+    session: Session, method: AlignmentMethod, asked: frozenset[str], known: frozenset[str]
+) -> float:
+    """Forward passes of one member of a backbone that reading features of these sets costs it.
 
     `known` are the sets that were read. Where the backbone is adapted first, statistics are taken
     at half the speed.
     """
-    data, method = session.prepared.data, strategy.alignment
-    unread = _sets_read(session, method) - known
-    sizes = {name: _passes(getattr(data, name)) for name in unread}
+    data = session.prepared.data
+    sizes = {name: _passes(getattr(data, name)) for name in asked - known}
     if not adapts_backbone(method):
         return sum(sizes.values())
     parts = training_parts(data)
@@ -171,36 +171,3 @@ def _passes(images: ImageSet | None) -> int:
     """Forward passes that reading a set takes: the mirror images of a small one are read too."""
     n = len(images or ())
     return 2 * n if n <= MIRROR_LIMIT else n
-
-
-def _sets_read(session: Session, method: AlignmentMethod) -> frozenset[str]:
-    """Which of the study's image sets a frozen strategy reads."""
-    has_labels = session.prepared.data.target is not None
-    use_source, use_target = domains_used(method, training_parts(session.prepared.data))
-    read = {"target"} if use_target else set()
-    if use_source or not has_labels:
-        read.add("source")
-    if not has_labels or reads_unlabelled(method):
-        read |= {"target", "unlabelled"}
-    return frozenset(read)
-
-
-def _sets_known(session: Session, strategy: Strategy, part: str) -> frozenset[str]:
-    """The image sets of which trials read these features: this backbone, adapted the same way."""
-    states = {TrialState.COMPLETE, TrialState.PRUNED}  # all folds read what the first has read
-    done = [
-        session.history.strategy(record, session.catalog.classes)
-        for record in session.trials()
-        if record.state in states
-    ]
-    finish = finish_key(strategy.alignment)
-    return frozenset().union(
-        *(
-            _sets_read(session, each.alignment)
-            for each in done
-            if each.frozen
-            and part in each.backbone.parts
-            and finish_key(each.alignment) == finish
-            and stages_kept(each.head.stages_read) == stages_kept(strategy.head.stages_read)
-        )
-    )

@@ -24,6 +24,7 @@ from automl_xfer.search.deadline import (
     Deadline,
 )
 from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
+from automl_xfer.search.features_read import Reading
 from automl_xfer.search.history import TrialHistory
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import Plan
@@ -65,6 +66,7 @@ class Session:
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
     removed: set[tuple[str, str]] = field(default_factory=set)
+    readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """By trial: what it gave the labels of its held-out images (N,)."""
 

@@ -28,7 +28,7 @@ def with_teacher(session: Session, strategy: Strategy) -> Strategy | None:
         return strategy
     found: dict[tuple[str, str], Strategy] = {}
     for trial in ranked(session, session.complete_trials()):
-        teacher = Strategy.from_dict(trial.strategy, session.catalog.classes)
+        teacher = session.history.strategy(trial, session.catalog.classes)
         if teacher.frozen:
             found.setdefault((teacher.backbone.label, teacher.alignment.name), teacher)
     chosen = [teacher.to_dict() for teacher in list(found.values())[:_TEACHERS]]

@@ -1,6 +1,6 @@
 """Test accuracy against minutes: our search, Optuna by hand, logistic regression.
 
-    python studies/benchmarks/race.py --shared ../shared --seeds 3 --keep DIR
+    python studies/benchmarks/race.py --shared ../shared --seeds 0,1,2 --keep DIR
 
 On cartoon-5shot, art-20shot and caltech-5shot: our search with --minutes each (a run of its own
 for every number of minutes), optuna_by_hand.py read at the same minutes of one run, and frozen
@@ -29,13 +29,14 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", default=list(FEW_LABELS))
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--minutes", default="2,10")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--keep", type=Path, help="folder for the runs (default: temporary)")
     arguments = parser.parse_args()
     if not (arguments.shared / "tasks").is_dir():
         sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
     arguments.keep = arguments.keep or Path(tempfile.mkdtemp())
     minutes = [int(each) for each in arguments.minutes.split(",")]
+    arguments.seeds = [int(each) for each in arguments.seeds.split(",")]
     results = {task: race(task, minutes, arguments) for task in arguments.tasks}
     print_table(results, minutes)
 
@@ -43,7 +44,7 @@ def main() -> None:
 def race(task: str, minutes: list[int], arguments: argparse.Namespace) -> Scores:
     """Accuracies on the test rows in per cent."""
     scores: Scores = {}
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         for number in minutes:
             mine = our_run(task, seed, number, arguments)
             scores.setdefault(("ours", number), []).append(mine["our accuracy"])

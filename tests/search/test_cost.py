@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from automl_xfer.transfer.parts import StudyData
 
 STAGES = (0.4, 0.3, 0.1, 0.1, 0.1)
 N = 60
+_ids = count()
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def session(tmp_path):
         plan=make_plan(data, "accuracy", 0),
         catalog=SimpleNamespace(classes={}),
         history=SimpleNamespace(strategy=lambda record, _: record.ran),
+        readings={},
     )
 
 
@@ -85,6 +88,7 @@ def trained(foreseen, taken, state=TrialState.COMPLETE, kind=None, repeats=None,
     began = datetime(2026, 1, 1, tzinfo=UTC)
     ended = state is TrialState.COMPLETE
     return SimpleNamespace(
+        id=next(_ids),
         ran=ran or SimpleNamespace(frozen=False),
         strategy=ran.to_dict() if ran else None,
         timings={"foreseen": foreseen, **({"fit": taken, "predict": 0.0} if ended else {})},
