@@ -10,6 +10,7 @@ from rich.text import Text
 
 from automl_xfer.cli.study_options import as_json, existing_store, storage_options
 from automl_xfer.report.leaderboard import rank
+from automl_xfer.study.descriptions import told_apart
 from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 
 _SHOWN = 20
@@ -64,18 +65,19 @@ def _table(study: StudyRecord, trials: list[TrialRecord]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("State", no_wrap=True)
     winners = _winners(study)
+    told = told_apart(trials)
     for place, trial in enumerate(trials, start=1):
         style = "bold green" if trial.id in winners else "cyan" if trial.baseline else ""
-        table.add_row(*_row(place, trial, trial.id in winners), style=style)
+        table.add_row(*_row(place, trial, told[trial.id], trial.id in winners), style=style)
     return table
 
 
-def _row(place: int, trial: TrialRecord, won: bool) -> list[Text]:
+def _row(place: int, trial: TrialRecord, told: str, won: bool) -> list[Text]:
     complete = trial.state is TrialState.COMPLETE
     cells = (
         ("★ " if won else "") + str(place) if complete else "",
         _name(trial),
-        trial.description + (f" (baseline: {trial.baseline})" if trial.baseline else ""),
+        told + (f" (baseline: {trial.baseline})" if trial.baseline else ""),
         "" if trial.score is None else f"{trial.score:.4f}",
         f"{trial.timings['total']:.1f}" if "total" in trial.timings else "",
         str(trial.failure_kind or trial.state),

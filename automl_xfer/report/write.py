@@ -27,6 +27,7 @@ from automl_xfer.report.wording import (
     score_wording,
     verdict,
 )
+from automl_xfer.study.descriptions import told_apart
 from automl_xfer.study.records import (
     BaselineResult,
     Mistake,
@@ -116,6 +117,7 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
         "timeline": timeline(trials, wording),
         "axes": axis_effects(trials),
         "leaders": leaders(trials, _LEADERS),
+        "strategies": told_apart(leaders(trials, _LEADERS)),
         "n_scored": len(leaders(trials)),
         "repeat_scores": _repeat_scores(trials),
         "confusion": confusion_view(result.get("classes", []), result.get("confusion", [])),

@@ -14,6 +14,7 @@ from automl_xfer.search.judging import candidate, source_only
 from automl_xfer.search.latency import fastest, latency_ms, within_limit
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
+from automl_xfer.study.descriptions import told_apart
 from automl_xfer.study.records import (
     BaselineResult,
     Role,
@@ -38,7 +39,8 @@ class Winner:
         """Each member; with its weight where there are several."""
         if len(self.members) == 1:
             return [self.members[0][0].trial.description]
-        return [f"{weight:.2f} x {each.trial.description}" for each, weight in self.members]
+        told = told_apart([each.trial for each, _ in self.members])
+        return [f"{weight:.2f} x {told[each.trial.id]}" for each, weight in self.members]
 
     @property
     def description(self) -> str:
