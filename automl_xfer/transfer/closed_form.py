@@ -1,6 +1,5 @@
 """Frozen strategies: alignment and head as closed forms on cached features."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from automl_xfer.components import (
     Strategy,
 )
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.finishing import adapts_backbone, finish_backbone
+from automl_xfer.transfer.finishing import adapts_backbone, finished_backbone
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
 from automl_xfer.transfer.head_fit import (
     all_views,
@@ -67,14 +66,12 @@ def _readers(
     """Feature readers of source and target; two backbones where each domain is adapted."""
     source = target = FrozenFeatures(context.cache, backbone, context.device)
     if adapts_backbone(alignment):
-        adapted = copy.deepcopy(backbone)
-        finish_backbone(alignment, adapted, parts.adapting, context)
+        adapted = finished_backbone(alignment, backbone, parts.adapting, context)
         target = replace(target, backbone=adapted, keys=())
         if alignment.adapts_each_domain and parts.source is not None:
             # Images only: the whole set, so that every fold shares one backbone and its features.
             images = _whole_sources(parts.source)
-            backbone = copy.deepcopy(backbone)
-            finish_backbone(alignment, backbone, (images,), context)
+            backbone = finished_backbone(alignment, backbone, (images,), context)
             source = replace(source, backbone=backbone, keys=())
     return source, target
 

@@ -1,5 +1,6 @@
 """Finishing: an alignment method changes a backbone from unlabelled images (AdaBN)."""
 
+import copy
 import hashlib
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from automl_xfer.components import AlignmentMethod, FusedModel, StagedModel, StageFeatures
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.model import weights_key
+from automl_xfer.transfer.model import KeptModels, weights_key, will_not_change
 from automl_xfer.transfer.parts import Part
 from automl_xfer.transfer.pixels import to_tensor
 
@@ -28,6 +29,34 @@ def adapts_backbone(alignment: AlignmentMethod) -> bool:
 def finish_key(alignment: AlignmentMethod) -> str:
     """What the change depends on besides weights and images; empty where nothing is changed."""
     return alignment.finish_key() if adapts_backbone(alignment) else ""
+
+
+_finished = KeptModels()
+
+
+def finished_backbone(
+    alignment: AlignmentMethod, backbone: StagedModel, images: tuple[Part, ...], context: FitContext
+) -> StagedModel:
+    """A backbone of the same structure that `finish_backbone` has changed; the given one stays.
+
+    Every fold gets the same one, for nobody to change.
+    """
+    if isinstance(backbone, StageFeatures):
+        return backbone.on(finished_backbone(alignment, backbone.plain, images, context))
+    if isinstance(backbone, FusedModel):
+        members = [cast(StagedModel, member) for member in backbone.members]
+        made = [finished_backbone(alignment, member, images, context) for member in members]
+        return FusedModel(made).eval()
+
+    def make() -> StagedModel:
+        model = copy.deepcopy(backbone)
+        finish_backbone(alignment, model, images, context)
+        will_not_change(model)
+        return model
+
+    images = tuple(part for part in images if len(part))
+    rows = [_spread(part, sum(map(len, images))) for part in images]
+    return _finished.get((_key(alignment, backbone, images, rows), context.device), make)
 
 
 def finish_backbone(

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import sys
+from collections.abc import Callable, Hashable
 from itertools import chain
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -125,3 +126,22 @@ def view_probabilities(model: TransferModel, backbone: nn.Module, inputs: Tensor
         features = backbone(inputs)
     logits: Tensor = model.head(model.feature_map(features.float()))
     return logits.softmax(1)
+
+
+class KeptModels:
+    """Models that this process keeps by key, the last used ones, up to some bytes; one at least."""
+
+    def __init__(self, most_bytes: int = 2**29) -> None:
+        self._most_bytes = most_bytes
+        self._kept: dict[Hashable, StagedModel] = {}
+
+    def get(self, key: Hashable, make: Callable[[], StagedModel]) -> StagedModel:
+        """The one that is kept, or made now. Callers who change it copy it first."""
+        self._kept[key] = self._kept.pop(key) if key in self._kept else make()
+        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > self._most_bytes:
+            del self._kept[next(iter(self._kept))]
+        return self._kept[key]
+
+
+def _bytes(model: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in model.state_dict().values())

@@ -13,32 +13,13 @@ from torch import nn
 
 from automl_xfer.components import Backbone, FusedModel, StagedModel
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.model import will_not_change
+from automl_xfer.transfer.model import KeptModels, will_not_change
 from automl_xfer.transfer.parts import Part, TrainingParts
 from automl_xfer.transfer.pixels import read_pixels
 
 _EPOCHS, _BATCH, _RATE = 12, 64, 2e-3
 
-
-_MOST_BYTES = 2**29
-"""So much of built backbones a process keeps, and the last one in any case."""
-
-_kept: dict[Backbone, StagedModel] = {}
-
-
-def _built(backbone: Backbone) -> StagedModel:
-    """The backbone as built, kept per process until others need the room; callers copy it."""
-    if backbone in _kept:
-        _kept[backbone] = _kept.pop(backbone)  # the last one to go
-        return _kept[backbone]
-    _kept[backbone] = backbone.build()
-    while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MOST_BYTES:
-        del _kept[next(iter(_kept))]
-    return _kept[backbone]
-
-
-def _bytes(model: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in model.state_dict().values())
+_built = KeptModels()
 
 
 def starting_backbone(
@@ -49,7 +30,7 @@ def starting_backbone(
     `shared`: it need not be a copy, as the caller will not change it.
     """
     if backbone.initialisation == "pretrained":
-        model = _built(backbone)
+        model = _built.get(backbone, backbone.build)
         if not shared or context.device != "cpu":  # the one that is kept never leaves the CPU
             return copy.deepcopy(model)
         for member in model.members if isinstance(model, FusedModel) else (model,):

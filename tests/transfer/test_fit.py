@@ -14,6 +14,7 @@ from automl_xfer.transfer import finishing
 from automl_xfer.transfer.closed_form import fit_closed_form, known_labels
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.gradient import NonFiniteLossError
+from automl_xfer.transfer.model import KeptModels
 from automl_xfer.transfer.parts import StudyData, TrainingParts
 from automl_xfer.transfer.predicting import predict_probabilities
 from automl_xfer.transfer.pretrain import starting_backbone
@@ -174,15 +175,20 @@ def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
     space, parts, context, monkeypatch
 ):
     strategy = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0})
+    monkeypatch.setattr(finishing, "_finished", KeptModels())
     first = fit(strategy, parts, context).model.state_dict()
     calls = []
     monkeypatch.setattr(type(strategy.alignment), "finish", lambda *_: calls.append(1))
+    kept = [fit(strategy, parts, context).model.backbone for _ in range(2)]
+    assert kept[0] is kept[1]
+    monkeypatch.setattr(finishing, "_finished", KeptModels())  # another process
     again = fit(strategy, parts, context).model.state_dict()
     assert not calls
     assert all(torch.equal(again[name], value) for name, value in first.items())
     (file, *_) = context.cache.directory.glob("features-finished-*")
     for path in context.cache.directory.glob("features-finished-*"):
         path.write_bytes(file.read_bytes()[:40])
+    monkeypatch.setattr(finishing, "_finished", KeptModels())
     fit(strategy, parts, context)
     assert calls  # a damaged entry is made anew
 
@@ -210,11 +216,13 @@ def test_all_folds_share_the_backbone_that_the_target_images_changed(space, part
     backbone = starting_backbone(strategy.backbone, parts, context)
     halves = np.arange(0, len(parts.target), 2), np.arange(1, len(parts.target), 2)
     first, second = (training_parts(data, target_rows=rows) for rows in halves)
+    before = deepcopy(backbone.state_dict())
     keys = [
         fit_closed_form(strategy, of_fold, backbone, context).target.keys
         for of_fold in (first, second, training_parts(data))
     ]
     assert keys[0] == keys[1] == keys[2]
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
     assert all(part.labels is None for part in first.adapting)
     alone = replace(first, every_target=None)
     assert fit_closed_form(strategy, alone, backbone, context).target.keys != keys[0]
