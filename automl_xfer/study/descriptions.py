@@ -1,9 +1,12 @@
 """Trials of one description, told apart by the parameters in which they differ."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from automl_xfer.study.records import TrialRecord
+
+Parameter = tuple[str, str]
+"""Axis and name."""
 
 _MOST = 3
 """Parameters named; more would hide what the strategy is."""
@@ -16,16 +19,16 @@ def told_apart(trials: Sequence[TrialRecord]) -> dict[int, str]:
         groups.setdefault(trial.description, []).append(trial)
     told = {}
     for description, group in groups.items():
-        values = {trial.id: _parameters(trial.strategy) for trial in group}
-        names = _differing(values.values())[:_MOST]
-        for id, own in values.items():
-            each = [f"{name[1].replace('_', ' ')} {_short(own[name])}" for name in names]
-            told[id] = f"{description} ({', '.join(each)})" if each else description
+        values = [_parameters(trial.strategy) for trial in group]
+        named = _separating(values)
+        for trial, own in zip(group, values, strict=True):
+            each = ", ".join(f"{_name(key, named)} {_short(own[key])}" for key in named)
+            told[trial.id] = f"{description} ({each})" if each else description
     return told
 
 
-def _parameters(strategy: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    """(axis, parameter) -> value, without names and teachers, which a description tells."""
+def _parameters(strategy: Mapping[str, Mapping[str, Any]]) -> dict[Parameter, Any]:
+    """The values of a strategy's parameters, without names and teachers."""
     return {
         (axis, name): value
         for axis, component in strategy.items()
@@ -34,12 +37,30 @@ def _parameters(strategy: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, st
     }
 
 
-def _differing(values: Iterable[Mapping[tuple[str, str], Any]]) -> list[tuple[str, str]]:
-    """The parameters that all have, and not all alike."""
+def _separating(values: Sequence[Mapping[Parameter, Any]]) -> list[Parameter]:
+    """Parameters that all have and that tell the most of them apart, one after another."""
     first, *others = values
-    shared = [name for name in first if all(name in other for other in others)]
-    return [name for name in shared if any(other[name] != first[name] for other in others)]
+    left = [key for key in first if all(key in other for other in others)]
+    named: list[Parameter] = []
+
+    def kinds(keys: Sequence[Parameter]) -> int:
+        return len({tuple(str(each[key]) for key in keys) for each in values})
+
+    while left and len(named) < _MOST:
+        best = max(left, key=lambda key: kinds([*named, key]))
+        if kinds([*named, best]) == kinds(named):
+            break
+        named.append(best)
+        left.remove(best)
+    return named
+
+
+def _name(key: Parameter, named: Sequence[Parameter]) -> str:
+    """The parameter's name, after its axis where two have it."""
+    axis, name = key
+    alone = sum(other == name for _, other in named) == 1
+    return name.replace("_", " ") if alone else f"{axis} {name.replace('_', ' ')}"
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -37,9 +37,10 @@ _finished = KeptModels()
 def finished_backbone(
     alignment: AlignmentMethod, backbone: StagedModel, images: tuple[Part, ...], context: FitContext
 ) -> StagedModel:
-    """A backbone of the same structure that `finish_backbone` has changed; the given one stays.
+    """A backbone of the same structure that the method has changed; the given one stays.
 
-    Every fold gets the same one, for nobody to change.
+    Members of a fused backbone are changed one by one, as if alone. On the CPU every fold gets the
+    same one, for nobody to change; elsewhere a copy of it, as nothing is kept there.
     """
     if isinstance(backbone, StageFeatures):
         return backbone.on(finished_backbone(alignment, backbone.plain, images, context))
@@ -51,12 +52,13 @@ def finished_backbone(
     def make() -> StagedModel:
         model = copy.deepcopy(backbone)
         finish_backbone(alignment, model, images, context)
-        will_not_change(model)
+        will_not_change(model.to("cpu"))
         return model
 
     images = tuple(part for part in images if len(part))
     rows = [_spread(part, sum(map(len, images))) for part in images]
-    return _finished.get((_key(alignment, backbone, images, rows), context.device), make)
+    kept = _finished.get(_key(alignment, backbone, images, rows), make)
+    return kept if context.device == "cpu" else copy.deepcopy(kept)
 
 
 def finish_backbone(
@@ -66,12 +68,8 @@ def finish_backbone(
 
     It sees at most 200, drawn the same way each time, in shuffled batches of nearly equal size.
     What it changed is cached: every fold and trial that starts from the same weights and images
-    changes them the same way. Members of a fused backbone are changed one by one, as if alone.
+    changes them the same way. Not for a fused backbone.
     """
-    if isinstance(backbone, FusedModel):
-        for member in backbone.members:
-            finish_backbone(alignment, cast(StagedModel, member), images, context)
-        return
     if isinstance(backbone, StageFeatures):
         backbone = backbone.plain  # the same modules: what is cached serves both readings
     total = sum(len(part) for part in images)

@@ -68,7 +68,7 @@ _unchanging: WeakKeyDictionary[nn.Module, tuple[list[int], str]] = WeakKeyDictio
 
 
 def will_not_change(model: nn.Module) -> None:
-    """Digest the weights for good: who calls this hands out copies to those who change them.
+    """Digest the weights for good: whoever gets the model from here on copies it to change it.
 
     A change in place is noticed all the same, unless it goes through `.data`.
     """

@@ -29,9 +29,10 @@ class CosineHead(Head):
     """Score each class by the cosine to a direction that is learnt.
 
     logit_k = cos(x, w_k)/temperature. Gidaris and Komodakis 2018, arXiv 1804.09458, who learn the
-    temperature too, from 0.1. On features that do not change the directions minimise the
-    cross-entropy, by at most 100 steps of L-BFGS from the class means: as cosines are bounded they
-    need no penalty. Where the backbone trains they start at random and train with it.
+    temperature too, from 0.1. On features that do not change the directions, in the space that the
+    samples span, minimise the cross-entropy, by at most 100 steps of L-BFGS from the class means:
+    as cosines are bounded they need no penalty. Where the backbone trains they train with it, from
+    random ones or, after a linear probe, from these.
     """
 
     name = "cosine"
@@ -69,7 +70,8 @@ def _directions(z: Array, y: Labels, share: Array, temperature: float) -> Array:
     """(P, D) of length 1, for samples (N, D) of length 1, classes 0..P-1 and shares of the loss."""
     rows = np.arange(len(y))
     start = np.zeros((y.max() + 1, z.shape[1]))
-    np.add.at(start, y, z * share[:, None])
+    np.add.at(start, y, z)
+    start[_lengths(start)[:, 0] < 1e-6] = 1.0  # from no direction there is no way
     start /= _lengths(start)
 
     def loss(flat: Array) -> tuple[float, Array]:
@@ -81,7 +83,7 @@ def _directions(z: Array, y: Labels, share: Array, temperature: float) -> Array:
         slope -= unit * (slope * unit).sum(1, keepdims=True)  # a direction's length is free
         return share @ losses, (slope / length).ravel()
 
-    options = {"maxiter": MOST_STEPS, "gtol": TOLERANCE}
+    options = {"maxiter": MOST_STEPS, "gtol": TOLERANCE, "ftol": 64 * np.finfo(float).eps}
     found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     w = found.x.reshape(start.shape)
     return w / _lengths(w)

@@ -97,6 +97,15 @@ def test_names_of_users_are_text_and_never_markup(study_and_trials: Study, tmp_p
     assert "ünï 猫" in html
 
 
+def test_rows_of_one_description_tell_what_differs(tmp_path: Path) -> None:
+    trials = [
+        make_trial(k, description="one", strategy={"alignment": {"name": "adabn", "mix": mix}})
+        for k, mix in enumerate((0.5, 1.0))
+    ]
+    html = page(write_report(make_study(), trials, tmp_path / "report.html"))
+    assert "<td>one (mix 0.5)</td>" in html and "<td>one (mix 1)</td>" in html
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 12])
 def test_an_unfinished_study_has_a_report(count: int, tmp_path: Path) -> None:
     trials = finished_study(tmp_path)[1][:count]

@@ -130,12 +130,15 @@ def test_only_images_that_no_trial_has_read_are_paid_for(session, space, tmp_pat
     )
     staged = wider.strategy("toy", {"freezing": "linear-probe", "head": "stage-fusion"}, {})
     done = []
-    session.trials = lambda: [trained(0.0, 0.0, state, ran=ran) for state, ran in done]
+    session.trials = lambda: done
     per_image = 2 * 0.75 * sum(STAGES)  # and its mirror image
     assert predicted_seconds(session, mixture) == pytest.approx(per_image * (N + 100))
-    done.append((TrialState.FAILED, mixture))
+    done.append(trained(0.0, 0.0, TrialState.FAILED, ran=mixture))
     assert predicted_seconds(session, probe) == pytest.approx(per_image * N)
-    done.append((TrialState.COMPLETE, probe))
+    ended = trained(0.0, 0.0, ran=probe)
+    done.append(SimpleNamespace(**{**vars(ended), "state": TrialState.RUNNING}))
+    assert predicted_seconds(session, probe) == pytest.approx(per_image * N)
+    done[-1] = ended
     assert predicted_seconds(session, probe) == predicted_seconds(session, staged) == 0
     assert predicted_seconds(session, mixture) == pytest.approx(per_image * 100)
     assert predicted_seconds(session, adapted) > per_image * (N + 100)

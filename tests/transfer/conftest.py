@@ -9,8 +9,10 @@ from automl_xfer.components import BackboneRequest
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.space.compose import Space
+from automl_xfer.transfer import finishing
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.model import KeptModels
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 SIZE = 24
@@ -26,6 +28,12 @@ def toy_images(n: int, seed: int, shift: int = 0) -> tuple[np.ndarray, np.ndarra
         image[half] += 120
     images[..., 0] += shift
     return images.clip(0, 255).astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    """Each test begins as a process does, without networks that another one adapted."""
+    monkeypatch.setattr(finishing, "_finished", KeptModels())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from automl_xfer.components import BackboneRequest, FusedModel
+from automl_xfer.components import BackboneRequest, FusedModel, StageFeatures
 from automl_xfer.search.plan import training_parts
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer import finishing
@@ -175,7 +175,6 @@ def test_a_change_of_the_backbone_is_cached_for_every_later_fold(
     space, parts, context, monkeypatch
 ):
     strategy = frozen(space, "adabn", **{"alignment.adabn.mix": 1.0})
-    monkeypatch.setattr(finishing, "_finished", KeptModels())
     first = fit(strategy, parts, context).model.state_dict()
     calls = []
     monkeypatch.setattr(type(strategy.alignment), "finish", lambda *_: calls.append(1))
@@ -199,15 +198,22 @@ def test_members_of_a_fused_backbone_are_changed_as_if_alone(space, parts, conte
     other = starting_backbone(frozen(space).backbone, parts, context)
     for tensor in other.parameters():
         tensor.data *= 1.1
-    fused = FusedModel([deepcopy(member), other])
-    finishing.finish_backbone(method, member, parts.unlabelled, context)
-    before = set(context.cache.directory.glob("features-finished-*"))
-    finishing.finish_backbone(method, fused, parts.unlabelled, context)
-    alone, within = member.state_dict(), fused.members[0].state_dict()
-    assert all(torch.equal(within[name], value) for name, value in alone.items())
-    assert len(set(context.cache.directory.glob("features-finished-*")) - before) == 1
+    before = deepcopy(member.state_dict())
+    changed = [
+        finishing.finished_backbone(method, each, parts.unlabelled, context)
+        for each in (member, FusedModel([member, other]), StageFeatures(member, 2))
+    ]
+    alone, fused, staged = changed
+    assert fused.members[0] is alone is staged.plain
     mean = "stages.0.0.1.running_mean"
-    assert not torch.equal(fused.members[1].state_dict()[mean], alone[mean])
+    assert not torch.equal(alone.state_dict()[mean], before[mean])
+    assert not torch.equal(fused.members[1].state_dict()[mean], alone.state_dict()[mean])
+    assert all(torch.equal(value, before[name]) for name, value in member.state_dict().items())
+    pixels = parts.target.image_set.images[:4]
+    images = member.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = fused.join([alone(images), fused.members[1](images)])
+        assert torch.allclose(fused(images), expected, atol=1e-5)
 
 
 def test_all_folds_share_the_backbone_that_the_target_images_changed(space, parts, context):
