@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from automl_xfer.components import AlignmentMethod, Head
 from automl_xfer.transfer.frozen_features import FrozenFeatures
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.threads import fitting_threads
 from automl_xfer.transfer.weighting import class_weights, domain_weights
 
 
@@ -106,10 +107,11 @@ def fit_samples(
     groups = torch.cat([s.groups + int(start) for s, start in zip(samples, starts, strict=False)])
     kept = weight > 0
     features, labels, groups, weight = features[kept], labels[kept], groups[kept], weight[kept]
-    head = made.fit(features, labels, num_classes, weight, groups)
-    if head is None:
-        head = made.build(features.shape[1], num_classes)
-        _fit_by_gradient(head, features, labels, weight)
+    with fitting_threads(features.numel()):
+        head = made.fit(features, labels, num_classes, weight, groups)
+        if head is None:
+            head = made.build(features.shape[1], num_classes)
+            _fit_by_gradient(head, features, labels, weight)
     shares = torch.zeros(num_classes).index_add_(0, labels, weight.float())
     return head, shares / shares.sum()
 

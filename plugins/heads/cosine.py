@@ -15,7 +15,6 @@ from .cosine_layer import CosineLayer
 from .linear_layer import ABSENT_SCORE
 from .row_space import row_space
 from .softmax_regression import softmax_errors
-from .threads import fitting_threads
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -54,10 +53,9 @@ class CosineHead(Head):
         z = normalize(features.detach().double()).cpu().numpy()
         present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
-        with fitting_threads(z.size):
-            turned, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
-            found = _directions(turned, y, weight / weight.sum(), self.temperature)
-            found = found if basis is None else found @ basis
+        turned, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
+        found = _directions(turned, y, weight / weight.sum(), self.temperature)
+        found = found if basis is None else found @ basis
         means = np.zeros((num_classes, z.shape[1]))
         means[present] = found
         head = CosineLayer(torch.from_numpy(means).to(features.device).float(), self.temperature)

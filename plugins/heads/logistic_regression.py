@@ -12,7 +12,6 @@ from .held_out import stratified_folds
 from .linear_layer import linear_layer
 from .row_space import row_space
 from .softmax_regression import mean_log_loss, softmax_regression
-from .threads import fitting_threads
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -49,8 +48,7 @@ class LogisticRegressionHead(Head):
         groups: Tensor | None = None,
     ) -> nn.Module:
         problem = _problem(features, labels, sample_weight, groups)
-        with fitting_threads(features.numel()):
-            rows, bias = self._solve(problem)
+        rows, bias = self._solve(problem)
         rows = rows / problem.scale
         bias = bias - rows @ problem.mean
         return linear_layer(rows, bias, problem.present, num_classes).to(features.device)
@@ -64,8 +62,7 @@ class LogisticRegressionHead(Head):
     ) -> "LogisticRegressionHead":
         """This head with the strength that it would cross-validate on these samples."""
         problem = _problem(features, labels, sample_weight, groups)
-        with fitting_threads(features.numel()):
-            return replace(self, strength=self._strength(problem))
+        return replace(self, strength=self._strength(problem))
 
     def _strength(self, problem: "_Problem") -> float:
         if self.strength != "cross-validated":
@@ -111,9 +108,8 @@ def _problem(
     weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
     group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
     mean, scale = x.mean(0), max(float(np.sqrt(x.var(0).mean())), 1e-12)
-    with fitting_threads(x.size):
-        z = (x - mean) / scale
-        z, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
+    z = (x - mean) / scale
+    z, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
     return _Problem(z, basis, y, present, weight, group, mean, scale)
 
 

@@ -10,7 +10,6 @@ from automl_xfer.components import Float, Head, Int
 
 from .linear_layer import ABSENT_SCORE
 from .row_space import row_space
-from .threads import fitting_threads
 
 FEWEST_STEPS, MOST_STEPS, PASSES = 100, 200, 10
 BATCH = 64
@@ -85,8 +84,7 @@ def _turned(centred: Tensor) -> tuple[Tensor, Tensor | None]:
     """Samples (N, R) in the directions (D, R), orthonormal, in which they differ, where N < D."""
     if len(centred) >= centred.shape[1]:
         return centred, None
-    with fitting_threads(centred.numel()):
-        coordinates, basis = row_space(centred.cpu().numpy())
+    coordinates, basis = row_space(centred.cpu().numpy())
     return torch.from_numpy(coordinates).to(centred), torch.from_numpy(basis.T).to(centred).float()
 
 

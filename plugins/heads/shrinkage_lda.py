@@ -14,7 +14,6 @@ from automl_xfer.components import Head
 
 from .held_out import stratified_folds
 from .linear_layer import linear_layer
-from .threads import fitting_threads
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -57,9 +56,8 @@ class ShrinkageLDA(Head):
         present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
         group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
-        with fitting_threads(x.size):
-            temperature = _temperature(x, y, weight, group)
-            rows, intercepts = discriminants(x, y, weight, group)
+        temperature = _temperature(x, y, weight, group)
+        rows, intercepts = discriminants(x, y, weight, group)
         layer = linear_layer(rows / temperature, intercepts / temperature, present, num_classes)
         return layer.to(features.device)
 

@@ -209,7 +209,7 @@ def test_members_of_a_fused_backbone_are_changed_as_if_alone(space, parts, conte
     assert not torch.equal(alone.state_dict()[mean], before[mean])
     assert not torch.equal(fused.members[1].state_dict()[mean], alone.state_dict()[mean])
     assert all(torch.equal(value, before[name]) for name, value in member.state_dict().items())
-    pixels = parts.target.image_set.images[:4]
+    pixels = np.array(parts.target.image_set.images[:4])
     images = member.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     with torch.no_grad():
         expected = fused.join([alone(images), fused.members[1](images)])
