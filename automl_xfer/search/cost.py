@@ -8,6 +8,9 @@ from automl_xfer.search.session import Session
 from automl_xfer.study.records import FORESEEN, FailureKind, TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 
+_MARGIN = 1.15
+"""Training is given so many times what is expected: what is cut off at the end was in vain."""
+
 _MOST_TIMES, _PRIOR = 3.0, 0.05
 """Training is expected to take so many times what was foreseen, no more; seconds as foreseen that
 count beside those of the study's trials, as a share of its time."""
@@ -22,7 +25,7 @@ def predicted_seconds(session: Session, strategy: Strategy) -> float:
     seconds = foreseen_seconds(session, strategy)
     if strategy.frozen:
         return seconds + _beyond_foreseen(session, strategy)
-    return seconds * _times_foreseen(session)
+    return _MARGIN * seconds * _times_foreseen(session)
 
 
 def _beyond_foreseen(session: Session, strategy: Strategy) -> float:
