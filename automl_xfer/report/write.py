@@ -99,6 +99,7 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
     result: StudyResult = {**_EMPTY, **(study.result or {})}
     wording = score_wording(study, trials)
     labelled = has_target_labels(study)
+    scored = leaders(trials)
     winner, baselines = result.get("winner"), result.get("baselines", [])
     return {
         "study": study,
@@ -116,9 +117,9 @@ def _context(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any
         "sources": [source_row(source) for source in result.get("sources", [])],
         "timeline": timeline(trials, wording),
         "axes": axis_effects(trials),
-        "leaders": leaders(trials, _LEADERS),
-        "strategies": told_apart(leaders(trials, _LEADERS)),
-        "n_scored": len(leaders(trials)),
+        "leaders": scored[:_LEADERS],
+        "strategies": told_apart(scored[:_LEADERS]),
+        "n_scored": len(scored),
         "repeat_scores": _repeat_scores(trials),
         "confusion": confusion_view(result.get("classes", []), result.get("confusion", [])),
         "mistakes": [_picture(m) for m in result.get("mistakes", [])[:_MISTAKES]],

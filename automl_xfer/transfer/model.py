@@ -128,17 +128,19 @@ def view_probabilities(model: TransferModel, backbone: nn.Module, inputs: Tensor
     return logits.softmax(1)
 
 
-class KeptModels:
-    """Models that this process keeps by key, the last used ones, up to some bytes; one at least."""
+_MOST_BYTES = 2**29
 
-    def __init__(self, most_bytes: int = 2**29) -> None:
-        self._most_bytes = most_bytes
+
+class KeptModels:
+    """Models that this process keeps by key: the last used ones, up to half a GiB; one at least."""
+
+    def __init__(self) -> None:
         self._kept: dict[Hashable, StagedModel] = {}
 
     def get(self, key: Hashable, make: Callable[[], StagedModel]) -> StagedModel:
         """The one that is kept, or made now. Callers who change it copy it first."""
         self._kept[key] = self._kept.pop(key) if key in self._kept else make()
-        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > self._most_bytes:
+        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
         return self._kept[key]
 

@@ -7,7 +7,7 @@ from threadpoolctl import ThreadpoolController
 
 _ONE_THREAD_SIZE = 10_000_000
 """Up to this many numbers one thread fits: where another process works too, threads that wait for
-each other after every small step slow a fit ten- to thirtyfold."""
+each other after every small step slow a fit down many times."""
 
 
 def fitting_threads(numbers: int) -> AbstractContextManager[object]:

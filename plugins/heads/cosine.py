@@ -53,7 +53,7 @@ class CosineHead(Head):
         z = normalize(features.detach().double()).cpu().numpy()
         present, y = np.unique(labels.cpu().numpy(), return_inverse=True)
         weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
-        turned, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
+        turned, basis = row_space(z)
         found = _directions(turned, y, weight / weight.sum(), self.temperature)
         found = found if basis is None else found @ basis
         means = np.zeros((num_classes, z.shape[1]))

@@ -108,8 +108,7 @@ def _problem(
     weight = np.ones(len(y)) if sample_weight is None else sample_weight.double().cpu().numpy()
     group = np.arange(len(y)) if groups is None else groups.cpu().numpy()
     mean, scale = x.mean(0), max(float(np.sqrt(x.var(0).mean())), 1e-12)
-    z = (x - mean) / scale
-    z, basis = (z, None) if len(z) >= z.shape[1] else row_space(z)
+    z, basis = row_space((x - mean) / scale)
     return _Problem(z, basis, y, present, weight, group, mean, scale)
 
 

@@ -82,9 +82,9 @@ def _train(module: nn.Module, x: Tensor, labels: Tensor, weight: Tensor) -> None
 
 def _turned(centred: Tensor) -> tuple[Tensor, Tensor | None]:
     """Samples (N, R) in the directions (D, R), orthonormal, in which they differ, where N < D."""
-    if len(centred) >= centred.shape[1]:
-        return centred, None
     coordinates, basis = row_space(centred.cpu().numpy())
+    if basis is None:
+        return centred, None
     return torch.from_numpy(coordinates).to(centred), torch.from_numpy(basis.T).to(centred).float()
 
 
