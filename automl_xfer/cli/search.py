@@ -52,7 +52,7 @@ def _axis_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--backbone", multiple=True, metavar="PATTERN", help="timm names, * allowed.")
 @click.option("--weights-dir", metavar="DIR", help="Local timm folders, in place of the hub.")
 @click.option("--metric", type=click.Choice(METRICS), help="What to optimise. [accuracy]")
-@click.option("--image-size", type=int, help="Pixels a side. [160 on a CPU, 224 on a GPU]")
+@click.option("--image-size", type=int, help="Pixels a side. [224; 160 on a CPU with many images]")
 @click.option(
     "--prefer",
     type=click.Choice(("accuracy", "speed")),

@@ -22,7 +22,7 @@ from automl_xfer.search.events import Listener, Note, Progress, guarded
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.prepare import PreparedData, prepare
-from automl_xfer.search.sampling import within_reach
+from automl_xfer.search.sampling import size_within_reach, within_reach
 from automl_xfer.search.session import Session
 from automl_xfer.space.compose import Space
 from automl_xfer.space.facts import data_facts
@@ -33,8 +33,6 @@ from automl_xfer.study.store import StudyStore
 from automl_xfer.transfer.device import resolve_device
 
 logger = logging.getLogger(__name__)
-
-_CPU_IMAGE_SIZE, _GPU_IMAGE_SIZE = 160, 224
 
 
 def open_session(
@@ -52,7 +50,6 @@ def open_session(
     for problem in loaded.problems:
         listener(Note(problem.message, warning=True))
     cache = Path(options.studies_dir) / ".cache"
-    size = options.image_size or (_CPU_IMAGE_SIZE if device == "cpu" else _GPU_IMAGE_SIZE)
     url = normalise_url(options.storage, Path(options.studies_dir))
     store = StudyStore(url)
 
@@ -61,12 +58,13 @@ def open_session(
             raise StopRequested("stopped while the images were read: the same command starts again")
         listener(Progress(done, total))
 
-    limit = _begun_with(options, store)
+    limit, begun_at = _begun_with(options, store)
 
-    def use(found: ScannedData) -> ScannedData:
-        return within_reach(found, limit, size, device)
+    def use(found: ScannedData) -> tuple[ScannedData, int]:
+        size = options.image_size or begun_at or size_within_reach(found, limit, device)
+        return within_reach(found, limit, size, device), size
 
-    prepared = prepare(options, cache, size, use, progress)
+    prepared = prepare(options, cache, use, progress)
     with _warnings_told(listener):
         space = _space(options, catalog, prepared, device)
     optuna_study = _open_study(options, store, url, catalog, prepared)
@@ -124,12 +122,13 @@ def _space(options: SearchOptions, catalog: Catalog, prepared: PreparedData, dev
     return Space(catalog.classes, backbones, facts, options.choices)
 
 
-def _begun_with(options: SearchOptions, store: StudyStore) -> float:
-    """The time limit that decides how many images are read: that of the study's first run."""
+def _begun_with(options: SearchOptions, store: StudyStore) -> tuple[float, int | None]:
+    """What decides which images are read, as in the study's first run: time limit, image size."""
     if not store.study_exists(options.study_name):
-        return options.time_limit
-    begun = store.get_study(options.study_name).options
-    return float(begun.get("time_limit", options.time_limit))
+        return options.time_limit, None
+    begun = store.get_study(options.study_name)
+    size: int | None = begun.facts.get("image_size")  # type: ignore[assignment]
+    return float(begun.options.get("time_limit", options.time_limit)), size
 
 
 def _open_study(
@@ -214,7 +213,8 @@ def _say_what_was_found(session: Session) -> None:
         "data",
         f"{facts['n_train']} labelled, {facts['n_unlabelled']} unlabelled target"
         f" images, {sum(facts['sources'].values())} source images, "  # type: ignore[attr-defined]
-        f"{len(session.prepared.data.classes)} classes, {session.device}",
+        f"{len(session.prepared.data.classes)} classes, {session.prepared.data.image_size} px, "
+        f"{session.device}",
     )
 
 

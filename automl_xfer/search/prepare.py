@@ -74,16 +74,16 @@ class PreparedData:
 def prepare(
     options: SearchOptions,
     cache_directory: Path,
-    image_size: int,
-    use: Callable[[ScannedData], ScannedData],
+    use: Callable[[ScannedData], tuple[ScannedData, int]],
     progress: Progress,
 ) -> PreparedData:
     """Read, check and decode everything a search may see. Raises DataError.
 
-    `use` says which of the images found are used. `progress` may raise to stop.
+    `use` says which of the images found are used, and their side in pixels. `progress` may raise
+    to stop.
     """
     scanned = scan(Path(options.target), [Path(path) for path in options.source])
-    chosen = use(scanned)
+    chosen, image_size = use(scanned)
     shares = {
         role: (len(chosen.manifest.select(*splits)), len(scanned.manifest.select(*splits)))
         for role, splits in _ROLES.items()

@@ -82,6 +82,16 @@ def test_a_short_search_opens_only_the_images_it_uses_and_goes_on_with_them(
     assert again.facts["n_train"] == 12
 
 
+def test_a_study_goes_on_at_the_image_size_that_it_began_with(options, monkeypatch):
+    free = replace(options, trials=1, image_size=None)
+    begun = run_search(free)
+    assert begun.facts["image_size"] == 224
+    monkeypatch.setattr(sampling, "_SHARE_LARGE", 0.0)  # a new study would read at 160
+    assert run_search(free).facts["image_size"] == 224
+    with pytest.raises(StudyError, match="begun with another image size"):
+        run_search(replace(free, image_size=160))
+
+
 def test_other_images_are_refused_by_name(options, labelled, monkeypatch):
     run_search(replace(options, trials=1))
     monkeypatch.setattr(sampling, "IMAGES_PER_SECOND", 1e-6)

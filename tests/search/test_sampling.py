@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
-from automl_xfer.search.sampling import fair_shares, thinned, within_reach
+from automl_xfer.search.sampling import fair_shares, size_within_reach, thinned, within_reach
 
 
 def samples(split, n, domain="target", label=lambda row: None):
@@ -85,3 +85,13 @@ def test_the_choice_is_that_of_the_seeds_permutation():
     found = samples("unlabelled", 300)
     rows = np.sort(np.random.default_rng(0).permutation(300)[:200])
     assert thinned(found, 200) == [found[row] for row in rows]
+
+
+def test_few_images_are_read_larger_and_labelled_ones_may_be_twice_as_many(scanned):
+    # 700 source and unlabelled images at 224 pixels are a quarter of what 686.0 s allow.
+    assert size_within_reach(scanned, 680.0, "cpu") == 160
+    assert size_within_reach(scanned, 690.0, "cpu") == 224
+    assert size_within_reach(scanned, 10.0, "cuda:0") == 224
+    labelled = ScannedData(Manifest(tuple(samples("train", 700, label=str))), None)
+    assert size_within_reach(labelled, 340.0, "cpu") == 160
+    assert size_within_reach(labelled, 345.0, "cpu") == 224
