@@ -5,6 +5,11 @@ import sqlite3
 import warnings
 from pathlib import Path
 
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+)
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, column, create_engine, event, select, table
@@ -31,6 +36,11 @@ GRACE_SECONDS = 90
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
 
+_PARAMETERS = table(
+    "trial_params",
+    *map(column, ("trial_id", "param_name", "param_value", "distribution_json")),
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +53,37 @@ class ResilientStorage(RDBStorage):
             super().record_heartbeat(trial_id)
         except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
             logger.warning("the heartbeat of trial %d was not written: %s", trial_id, error)
+
+    def _set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        """Write a parameter that is known by a single INSERT.
+
+        Optuna reads the trial and its state first, which takes most of a draw; a trial that draws
+        is this process's own.
+        """
+        if previous_distribution is None:
+            super()._set_trial_param(
+                trial_id, param_name, param_value_internal, distribution, previous_distribution
+            )
+            return
+        check_distribution_compatibility(previous_distribution, distribution)
+        values = {
+            "trial_id": trial_id,
+            "param_name": param_name,
+            "param_value": param_value_internal,
+            "distribution_json": distribution_to_json(distribution),
+        }
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(_PARAMETERS.insert().values(values))
+        except SQLAlchemyError as error:
+            raise StorageInternalError(f"the parameter {param_name} was not written") from error
 
     def has_beaten(self, trial_id: int) -> bool:
         """Whether a heartbeat of this trial was ever written."""

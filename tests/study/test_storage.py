@@ -5,6 +5,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -208,6 +209,24 @@ def test_optuna_tables_of_another_version_are_refused(url: str) -> None:
     with pytest.raises(StorageError, match=r"pip install -U optuna") as caught:
         open_optuna_storage(url)
     assert "s3cret" not in str(caught.value)
+
+
+def test_what_a_trial_draws_is_what_another_process_reads(url: str) -> None:
+    study = optuna.create_study(storage=open_optuna_storage(url), study_name="s")
+    for _ in range(2):  # a parameter is written in one way at first, in another once it is known
+        trial = study.ask()
+        drawn = [
+            trial.suggest_float("a", 0.1, 10.0, log=True),
+            trial.suggest_int("b", 1, 9),
+            trial.suggest_categorical("c", ["x", "y", "z"]),
+        ]
+        study.tell(trial, 0.5)
+        other = optuna.load_study(storage=open_optuna_storage(url), study_name="s")
+        read = other.trials[-1]
+        assert [*read.params.values()] == drawn
+        assert read.distributions == trial.distributions
+    with pytest.raises(ValueError, match="Cannot set different distribution kind"):
+        study.ask().suggest_int("a", 1, 9)
 
 
 def test_migrations_run_in_order_and_once(store: StudyStore) -> None:
