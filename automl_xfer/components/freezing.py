@@ -43,3 +43,7 @@ class FreezingPolicy(Component):
     @abstractmethod
     def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
         """Whether `parameter` trains in `epoch` (0-based)."""
+
+    def share_of_start(self) -> float:
+        """The weight, 0..1, of the weights before training in the finished model (WiSE-FT)."""
+        return 0.0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from automl_xfer.components import AlignmentMethod, StagedModel, Strategy
 from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
+from automl_xfer.transfer.averaging import StartingWeights
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
@@ -68,6 +69,7 @@ def train(
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     apply_freezing(model.backbone, strategy.freezing, 0)  # before a regularizer looks at it
     training = _prepare(strategy, parts, model, context, start)
+    before = StartingWeights.of(model, strategy.freezing.share_of_start())
     if strategy.regularizer.distils and teacher is not None:
         for name, part in domains.items():
             training.teachers[name] = torch.from_numpy(teacher(part, name)).to(device)
@@ -100,6 +102,7 @@ def train(
         if on_epoch is not None:
             on_epoch(epoch, model)
     strategy.freezing.unwrap(model.backbone)
+    before.mix_into(model)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
