@@ -50,7 +50,7 @@ def strategies(catalog, two_backbones):
         "lora": space.strategy("one", {**tuned, "freezing": "lora", "head": "linear"}),
         "class means": space.strategy("one", {**probe, "head": "nearest-class-mean"}),
         "fine-tuned": space.strategy("one", {**tuned, "head": "linear"}),
-        "scratch": space.strategy("scratch:test_resnet", {**tuned, "head": "linear"}),
+        "scratch": space.strategy("scratch:resnet10t", {**tuned, "head": "linear"}),
         "source-pretrained": small.strategy("source-pretrained:small-convnet", probe),
     }
 

@@ -65,9 +65,9 @@ def weights_dir(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights") / "toy"
     folder.mkdir()
-    model = timm.create_model("test_resnet", num_classes=0)
+    model = timm.create_model("resnet10t", num_classes=0)
     config = {
-        "architecture": "test_resnet",
+        "architecture": "resnet10t",
         "num_classes": 0,
         "pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5] * 3, "std": [0.25] * 3},
     }
