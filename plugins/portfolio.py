@@ -39,19 +39,18 @@ def _probe(
     return StrategySketch(components, top=top, requires=requires)
 
 
-def _lp_ft(alignment: str, learning_rate: float, epochs: int, **parameters: float | str):
+def _fine_tuned(
+    alignment: str, freezing: str = "lp-ft", regularizer: str = "none", **parameters: float
+) -> StrategySketch:
     """Linear probe, then fine-tuning with gentle rates and flipped crops."""
     return StrategySketch(
         {
-            "freezing": {"name": "lp-ft"},
+            "freezing": {"name": freezing},
             "alignment": {"name": alignment, **parameters},
             "head": {"name": "logistic-regression"},
             "augmentation": {"name": "flip-crop"},
-            "optimization": {
-                "name": "adamw",
-                "learning_rate": learning_rate,
-                "epochs": epochs,
-            },
+            "regularizer": {"name": regularizer},
+            "optimization": {"name": "adamw", "learning_rate": 1e-4, "epochs": 20},
         }
     )
 
@@ -65,8 +64,9 @@ _ONE_SOURCE = (
     _probe("linear-ot"),
     _probe("target-mixture", top=2, requires=frozenset({"no_target_labels"})),
     _probe("joint", top=2),
-    _lp_ft("none", 1e-4, 20),
-    _lp_ft("adabn", 1e-4, 20, mix=0.3),
+    _fine_tuned("none", "wise-ft"),
+    _fine_tuned("adabn", mix=0.3),
+    _fine_tuned("none", "wise-ft", "distillation"),
     _probe("adabn-target-mixture", top=2, mix=0.5),
     _probe("adabn", top=2, mix=1.0),
     _probe("adabn", mix=0.3),
