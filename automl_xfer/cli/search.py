@@ -184,10 +184,13 @@ def show_result(record: "StudyRecord", options: "SearchOptions", as_json: bool) 
                 console.print(f"    {baseline['name']}: {told}, gain {gain}")
     for note in result["notes"]:
         console.print(f"  note: {note}")
-    console.print(f"report: {options.directory / 'report.html'}")
-    console.print(f"bundle: {result['bundle']}")
-    console.print("go on:  the same command; each run adds its --time-limit")
-    console.print(f"predict: automl-xfer predict {result['bundle']} IMAGES... --out preds.csv")
+    for line in (  # paths and commands to copy are never broken in two
+        f"report: {options.directory / 'report.html'}",
+        f"bundle: {result['bundle']}",
+        "go on:  the same command; each run adds its --time-limit",
+        f"predict: automl-xfer predict {result['bundle']} IMAGES... --out preds.csv",
+    ):
+        console.print(line, soft_wrap=True)
 
 
 def _number(

@@ -57,19 +57,21 @@ def run_in_child(
     *,
     timeout: float,
     answer: Callable[[Any], Any] = lambda message: None,
+    answered: Callable[[Any], None] = lambda message: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Any:
     """Run `function(argument, channel)` in a child process and return its result.
 
     A child that has done well is used again, which spares loading; one that failed in any way is
-    gone. `answer` replies to the child's `channel.ask`. Raises ChildFailure when the child raises,
-    dies or takes longer than `timeout` seconds, StopRequested when `should_stop` turns true.
+    gone. `answer` replies to the child's `channel.ask`, and `answered` is called with the same
+    message while the child goes on. Raises ChildFailure when the child raises, dies or takes longer
+    than `timeout` seconds, StopRequested when `should_stop` turns true.
     """
     child = _ready()
     try:
         child.connection.send((function, argument))
         deadline = time.monotonic() + timeout
-        result = _converse(child.process, child.connection, deadline, answer, should_stop)
+        result = _converse(child.process, child.connection, deadline, answer, answered, should_stop)
     except BaseException:
         child.end()
         raise
@@ -165,6 +167,7 @@ def _converse(
     connection: Connection,
     deadline: float,
     answer: Callable[[Any], Any],
+    answered: Callable[[Any], None],
     should_stop: Callable[[], bool],
 ) -> Any:
     while True:
@@ -178,6 +181,7 @@ def _converse(
             kind, message = connection.recv()
             if kind == "ask":
                 connection.send(answer(message))
+                answered(message)
                 continue
         except (EOFError, ConnectionError):
             process.join(5)

@@ -179,6 +179,7 @@ def execute(
             request,
             timeout=timeout,
             answer=watch.answer,
+            answered=watch.answered,
             should_stop=session.should_stop,
         )
         session.remember_micro_batches(outcome.micro_batches)

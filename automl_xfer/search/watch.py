@@ -36,9 +36,13 @@ class Watch:
 
     def answer(self, step: TrialStep) -> bool:
         """Whether the child should stop."""
-        falls_behind = self.report(step)
         self.scores.append(step.score)
         if not step.whole:
-            return falls_behind and self.may_be_pruned
+            return self.report(step) and self.may_be_pruned
         self.correct.add(step)
         return self.best is not None and is_hopeless(self.correct, self.best)
+
+    def answered(self, step: TrialStep) -> None:
+        """Report a fold while the child is at the next one: writing takes a while."""
+        if step.whole:
+            self.report(step)

@@ -126,7 +126,7 @@ def session_on_noise(arguments: argparse.Namespace, folder: Path):
     return open_session(options, lambda event: None, lambda: False)
 
 
-def ended_at_once(function, request, *, timeout, answer, should_stop) -> TrialOutcome:
+def ended_at_once(function, request, *, timeout, answer, answered, should_stop) -> TrialOutcome:
     """A trial without training: random predictions for all rows."""
     rows = np.concatenate([held_out for _, held_out in request.plan.folds])
     right = np.random.default_rng().random(len(rows))

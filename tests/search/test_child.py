@@ -39,6 +39,12 @@ def ask(argument, channel):
     return channel.ask(argument)
 
 
+def ask_and_go_on(argument, channel):
+    answer = channel.ask("may I?")
+    argument.touch()
+    return answer
+
+
 def run(function, argument=None, timeout=60.0, **options):
     return run_in_child(function, argument, timeout=timeout, **options)
 
@@ -55,6 +61,20 @@ def test_a_child_that_did_well_serves_again():
     assert first[0] == second[0] != os.getpid()
     assert (first[1], second[1]) == (0, 1)
     assert run(ask, 3, answer=lambda message: message + 1) == 4
+
+
+def test_what_follows_an_answer_is_done_while_the_child_goes_on(tmp_path):
+    heard = []
+
+    def answered(message):
+        heard.append(message)
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "on").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        heard.append((tmp_path / "on").exists())
+
+    told = run(ask_and_go_on, tmp_path / "on", answer=lambda message: "yes", answered=answered)
+    assert (told, heard) == ("yes", ["may I?", True])
 
 
 @pytest.mark.parametrize(

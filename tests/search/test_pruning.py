@@ -34,7 +34,10 @@ def run(study, scores, role=Role.SEARCH):
 
     asked = watch(role, report)
     for number, score in enumerate(scores):
-        if asked.answer(step(number, score, whole=number == len(scores) - 1)):
+        given = step(number, score, whole=number == len(scores) - 1)
+        stop = asked.answer(given)
+        asked.answered(given)
+        if stop:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return number + 1
     study.tell(trial, scores[-1])
@@ -59,6 +62,18 @@ def test_a_trial_behind_the_others_at_the_same_epoch_is_stopped(study):
 def test_an_early_epoch_is_not_held_against_an_end(study):
     assert run(study, [0.2, 0.4, 0.6, 0.8, 0.9]) is None
     assert run(study, [0.3, 0.4, 0.6, 0.8, 0.9]) is None  # 0.3 is far below 0.9
+
+
+def test_every_step_is_reported_once_epochs_before_the_answer_and_folds_after_it():
+    reported = []
+    made = watch(Role.SEARCH, reported.append)
+    for number, whole in enumerate((False, True, True)):
+        given = step(number, 0.5, whole=whole)
+        made.answer(given)
+        assert (given in reported) is not whole
+        made.answered(given)
+    assert [each.step for each in reported] == [0, 1, 2]
+    assert made.scores == [0.5] * 3
 
 
 def test_a_fold_far_behind_the_best_stops_a_trial_and_a_near_one_does_not():
