@@ -40,17 +40,21 @@ def _probe(
 
 
 def _fine_tuned(
-    alignment: str, freezing: str = "lp-ft", regularizer: str = "none", **parameters: float
+    alignment: str, freezing: str = "lp-ft", regularizer: str | None = None, **parameters: float
 ) -> StrategySketch:
-    """Linear probe, then fine-tuning with gentle rates and flipped crops."""
+    """Linear probe, then fine-tuning with gentle rates and flipped crops.
+
+    Without a regularizer's name it is the simplest of those that the study allows.
+    """
+    regularized = {"regularizer": {"name": regularizer}} if regularizer else {}
     return StrategySketch(
         {
             "freezing": {"name": freezing},
             "alignment": {"name": alignment, **parameters},
             "head": {"name": "logistic-regression"},
             "augmentation": {"name": "flip-crop"},
-            "regularizer": {"name": regularizer},
             "optimization": {"name": "adamw", "learning_rate": 1e-4, "epochs": 20},
+            **regularized,
         }
     )
 

@@ -45,5 +45,9 @@ class FreezingPolicy(Component):
         """Whether `parameter` trains in `epoch` (0-based)."""
 
     def share_of_start(self) -> float:
-        """The weight, 0..1, of the weights before training in the finished model (WiSE-FT)."""
+        """The weight, 0..1, of the weights before training in the finished model (WiSE-FT).
+
+        For pretrained backbones whose head is fitted first (`head_first`), without `wrap`: there
+        is no use in a share of random weights.
+        """
         return 0.0

@@ -18,9 +18,9 @@ class Regularizer(Component):
     requires: ClassVar[frozenset[str]] = frozenset({"trainable"})
 
     distils: ClassVar[bool] = False
-    """Batches carry a teacher's probabilities: those of the best frozen strategy so far.
+    """Batches carry a teacher's probabilities: those of the best frozen strategies so far.
 
-    The class then has a plain field `teacher: str = ""`; the search writes the teacher's strategy
+    The class then has a plain field `teacher: str = ""`; the search writes the teachers' strategies
     into it, as JSON.
     """
 

@@ -14,7 +14,7 @@ takes about a twelfth of it."""
 _TIMES_LABELLED = 2
 """Labelled target images are worth more: so many times as many of them are used."""
 
-_SMALL, _LARGE = AT_SIZE, 224
+SMALL, _LARGE = AT_SIZE, 224
 """Sides of images in pixels. What most weights were trained on is the larger one."""
 
 _SHARE_LARGE = 0.25
@@ -27,13 +27,15 @@ _LEAST = 5
 def size_within_reach(scanned: ScannedData, time_limit: float, device: str) -> int:
     """The side in pixels at which images are read: the larger one on a GPU or where they are few.
 
-    A pass at the larger size takes twice as long.
+    A pass at the larger size takes twice as long. Test images, which are read at the end, count
+    as labelled ones do.
     """
     if device != "cpu":
         return _LARGE
     labelled, unlabelled, source = _by_role(scanned.manifest)
-    worth = len(labelled) / _TIMES_LABELLED + len(unlabelled) + len(source)
-    return _LARGE if worth <= _SHARE_LARGE * _within(time_limit, _LARGE) else _SMALL
+    n_test = len(scanned.test.paths) if scanned.test else 0
+    worth = (len(labelled) + n_test) / _TIMES_LABELLED + len(unlabelled) + len(source)
+    return _LARGE if worth <= _SHARE_LARGE * _within(time_limit, _LARGE) else SMALL
 
 
 def within_reach(

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from optuna.distributions import (
@@ -12,7 +13,7 @@ from optuna.distributions import (
 )
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import Connection, column, create_engine, event, select, table
+from sqlalchemy import Connection, column, create_engine, event, select, table, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -36,9 +37,10 @@ GRACE_SECONDS = 90
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
 
-_PARAMETERS = table(
-    "trial_params",
-    *map(column, ("trial_id", "param_name", "param_value", "distribution_json")),
+_WRITE_PARAMETER = text(
+    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
+    " SELECT trial_id, :param_name, :param_value, :distribution_json FROM trials"
+    " WHERE trial_id = :trial_id AND state = 'RUNNING'"
 )
 
 logger = logging.getLogger(__name__)
@@ -62,28 +64,25 @@ class ResilientStorage(RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None,
     ) -> None:
-        """Write a parameter that is known by a single INSERT.
+        """Write a known parameter of a running trial by a single INSERT.
 
-        Optuna reads the trial and its state first, which takes most of a draw; a trial that draws
-        is this process's own.
+        Optuna reads the trial first, which takes longer than the writing; whatever else is the
+        case is left to it.
         """
-        if previous_distribution is None:
-            super()._set_trial_param(
-                trial_id, param_name, param_value_internal, distribution, previous_distribution
-            )
-            return
-        check_distribution_compatibility(previous_distribution, distribution)
-        values = {
-            "trial_id": trial_id,
-            "param_name": param_name,
-            "param_value": param_value_internal,
-            "distribution_json": distribution_to_json(distribution),
-        }
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(_PARAMETERS.insert().values(values))
-        except SQLAlchemyError as error:
-            raise StorageInternalError(f"the parameter {param_name} was not written") from error
+        if previous_distribution is not None:
+            check_distribution_compatibility(previous_distribution, distribution)
+            values = {
+                "trial_id": trial_id,
+                "param_name": param_name,
+                "param_value": param_value_internal,
+                "distribution_json": distribution_to_json(distribution),
+            }
+            with suppress(SQLAlchemyError), self.engine.begin() as connection:
+                if connection.execute(_WRITE_PARAMETER, values).rowcount == 1:
+                    return
+        super()._set_trial_param(
+            trial_id, param_name, param_value_internal, distribution, previous_distribution
+        )
 
     def has_beaten(self, trial_id: int) -> bool:
         """Whether a heartbeat of this trial was ever written."""

@@ -61,6 +61,14 @@ def check_unwrap_undoes_wrap(policy: FreezingPolicy) -> None:
     expect_shape(model(pixels), (len(pixels), FEATURE_DIM), "the unwrapped backbone's output")
 
 
+def check_the_share_of_the_start_is_one_of_useful_weights(policy: FreezingPolicy) -> None:
+    share = policy.share_of_start()
+    expect(0 <= share <= 1, f"share_of_start gave {share!r}; return a number from 0 to 1")
+    useful = policy.head_first and "random" in policy.excludes and not overrides(policy, "wrap")
+    words = f"share_of_start gave {share!r}; return 0, or fit the head first (head_first), "
+    expect(useful or share == 0, f"{words}exclude 'random' backbones and do not wrap the model")
+
+
 def check_transformed_images_keep_shape_and_type(policy: AugmentationPolicy) -> None:
     for view in (policy.transform, policy.strong):
         for images in toy_images(7, 5).source.split((4, 3)):
@@ -173,6 +181,7 @@ FREEZING = (
     Check(check_every_parameter_is_trainable_or_not_in_every_epoch),
     Check(check_policy_trains_what_it_provides),
     Check(check_unwrap_undoes_wrap, hook="wrap"),
+    Check(check_the_share_of_the_start_is_one_of_useful_weights, hook="share_of_start"),
 )
 AUGMENTATION = (
     Check(check_transformed_images_keep_shape_and_type),

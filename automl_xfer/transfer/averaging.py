@@ -1,6 +1,8 @@
 """Averaging: trained weights drawn back towards those that training began with."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,14 @@ class StartingWeights:
         """Those of a model about to be trained; nothing is copied for a share of 0."""
         named = model.named_parameters() if share else ()
         return cls(share, {name: each.detach().clone() for name, each in named})
+
+    @contextmanager
+    def mixed(self, model: nn.Module) -> Iterator[None]:
+        """The model as it would be if training ended now, for as long as the context lasts."""
+        trained = StartingWeights.of(model, self.share)
+        self.mix_into(model)
+        yield
+        replace(trained, share=1.0).mix_into(model)
 
     @torch.no_grad()
     def mix_into(self, model: nn.Module) -> None:

@@ -100,7 +100,8 @@ def train(
             boundary = first
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
-            on_epoch(epoch, model)
+            with before.mixed(model):
+                on_epoch(epoch, model)
     strategy.freezing.unwrap(model.backbone)
     before.mix_into(model)
     for parameter in model.parameters():

@@ -15,12 +15,12 @@ SMALLEST = 1e-8
 
 @dataclass(frozen=True)
 class Distillation(Regularizer):
-    """Say what a teacher says: the best frozen strategy so far.
+    """Say what a teacher says: the mean of the best frozen strategies so far, up to three.
 
     weight · T² · mean_i KL(q_i ‖ softmax(z_i/T)), q_i ∝ p_i^(1/T) the teacher's probabilities p_i
     (at least 1e-8) at temperature T: softmax(log p/T) = softmax(logits/T). Hinton, Vinyals and
     Dean 2015, arXiv 1503.02531. A batch without a teacher adds nothing. `teacher` is the search's
-    to set: the teacher's strategy as JSON.
+    to set: their strategies as JSON.
     """
 
     name = "distillation"

@@ -4,9 +4,10 @@
 
 On cartoon-5shot, art-20shot and caltech-5shot: our search with --minutes each (a run of its own
 for every number of minutes), optuna_by_hand.py read at the same minutes of one run, and frozen
-features with logistic regression (tasks.py). Runs that --keep holds are read and not made again.
-Prints one row per task and side, means over the seeds, and whether ours with the least minutes is
-above theirs with the most.
+features with logistic regression (tasks.py). By hand and logistic regression read images at 160
+pixels, ours at the size that it chooses (224 where there are few); logistic regression at 224
+stands beside them. Runs that --keep holds are read and not made again. Prints one row per task and side,
+means over the seeds, and whether ours with the least minutes is above theirs with the most.
 """
 
 import argparse
@@ -50,6 +51,7 @@ def race(task: str, minutes: list[int], arguments: argparse.Namespace) -> Scores
             scores.setdefault(("ours", number), []).append(mine["our accuracy"])
             if number == max(minutes):
                 scores.setdefault(("LR", 0), []).append(mine["LR accuracy"])
+                scores.setdefault(("LR at 224", 0), []).append(mine["LR accuracy at 224"])
         for number, value in by_hand(task, seed, minutes, arguments).items():
             scores.setdefault(("by hand", number), []).append(value)
         print(task, seed, {" ".join(map(str, k)): v[-1] for k, v in scores.items()}, flush=True)
@@ -109,7 +111,8 @@ def by_hand(
 
 def print_table(results: dict[str, Scores], minutes: list[int]) -> None:
     """Means over the seeds, with the least and the largest."""
-    sides = [(side, each) for side in ("ours", "by hand") for each in minutes] + [("LR", 0)]
+    sides = [(side, each) for side in ("ours", "by hand") for each in minutes]
+    sides += [("LR", 0), ("LR at 224", 0)]
     titles = [f"{side}, {each} min" if each else side for side, each in sides]
     print(f"\n| task | {' | '.join(titles)} |\n| --- |{' --- |' * len(titles)}")
     for task, scores in results.items():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
+from automl_xfer.search import opening
+from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.sampling import fair_shares, size_within_reach, thinned, within_reach
 
 
@@ -88,10 +90,19 @@ def test_the_choice_is_that_of_the_seeds_permutation():
 
 
 def test_few_images_are_read_larger_and_labelled_ones_may_be_twice_as_many(scanned):
-    # 700 source and unlabelled images at 224 pixels are a quarter of what 686.0 s allow.
-    assert size_within_reach(scanned, 680.0, "cpu") == 160
-    assert size_within_reach(scanned, 690.0, "cpu") == 224
+    # 700 source and unlabelled images and 50 test images, which count half, are a quarter of what
+    # 710.5 s allow at 224 pixels.
+    assert size_within_reach(scanned, 709.0, "cpu") == 160
+    assert size_within_reach(scanned, 712.0, "cpu") == 224
     assert size_within_reach(scanned, 10.0, "cuda:0") == 224
     labelled = ScannedData(Manifest(tuple(samples("train", 700, label=str))), None)
     assert size_within_reach(labelled, 340.0, "cpu") == 160
     assert size_within_reach(labelled, 345.0, "cpu") == 224
+
+
+@pytest.mark.parametrize("wish", [{"prefer": "speed"}, {"max_latency_ms": 50.0}])
+def test_who_wants_a_fast_model_gets_small_images_on_a_cpu(scanned, wish):
+    asked = SearchOptions(target="folder", **wish)
+    assert opening._size(asked, scanned, 7200.0, "cpu") == 160
+    assert opening._size(asked, scanned, 7200.0, "cuda:0") == 224
+    assert opening._size(SearchOptions(target="folder"), scanned, 7200.0, "cpu") == 224

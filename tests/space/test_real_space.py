@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from automl_xfer_plugins.portfolio import PORTFOLIO
 from toy_space import draws, replayed
 
 from automl_xfer.components import (
@@ -47,3 +48,17 @@ def test_every_real_component_that_the_data_admits_has_a_simplest_strategy(facts
             strategy = made.strategy(names={axis: name})
             assert strategy.components()[axis].name == name
             assert made.is_admissible(strategy)
+
+
+def test_the_portfolio_fine_tunes_with_whatever_regularizer_is_allowed():
+    catalog = build_catalog(make_manager())
+    backbones = catalog.backbones(BackboneRequest())
+    choices = {"regularizer": ("l2-sp",)}
+    made = Space(catalog.classes, backbones, frozenset({"target_labels"}), choices)
+    sketches = [each.components for each in PORTFOLIO if not each.requires]
+    trained = [each for each in sketches if each["freezing"]["name"] == "wise-ft"]
+    open_ = [each for each in trained if "regularizer" not in each]
+    assert len(trained) > len(open_) > 0
+    for sketch in open_:
+        names = {axis: data["name"] for axis, data in sketch.items()}
+        assert made.strategy(names=names).regularizer.name == "l2-sp"

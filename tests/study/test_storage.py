@@ -7,7 +7,9 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from optuna.distributions import FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from study_samples import study_record
 
@@ -227,6 +229,31 @@ def test_what_a_trial_draws_is_what_another_process_reads(url: str) -> None:
         assert read.distributions == trial.distributions
     with pytest.raises(ValueError, match="Cannot set different distribution kind"):
         study.ask().suggest_int("a", 1, 9)
+
+
+def test_a_known_parameter_is_one_statement(url: str) -> None:
+    storage = open_optuna_storage(url)
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    study.ask().suggest_float("a", 0.0, 1.0)
+    trial, sent = study.ask(), []
+
+    @event.listens_for(storage.engine, "before_cursor_execute")
+    def note(connection, cursor, statement, *others) -> None:
+        sent.append(statement)
+
+    trial.suggest_float("a", 0.0, 1.0)
+    (insert,) = (each for each in sent if each != "BEGIN IMMEDIATE")
+    assert insert.startswith("INSERT INTO trial_params")
+
+
+def test_a_trial_that_another_process_ended_takes_no_parameter(url: str) -> None:
+    study = optuna.create_study(storage=open_optuna_storage(url), study_name="s")
+    study.tell(study.ask({"a": FloatDistribution(0.0, 1.0)}), 0.5)
+    trial = study.ask()
+    optuna.load_study(storage=open_optuna_storage(url), study_name="s").tell(trial.number, 0.1)
+    with pytest.raises(UpdateFinishedTrialError):
+        trial.suggest_float("a", 0.0, 1.0)
+    assert study.trials[-1].params == {}
 
 
 def test_migrations_run_in_order_and_once(store: StudyStore) -> None:

@@ -185,6 +185,9 @@ BROKEN = {
     "policy trains what it provides": lambda: policy(
         lambda self, parameter, epoch: True, provides=frozenset({"frozen"})
     ),
+    "the share of the start is one of useful weights": lambda: policy(
+        lambda self, parameter, epoch: True, share_of_start=lambda self: 0.5
+    ),
     "unwrap undoes wrap": lambda: policy(lambda self, p, e: True, wrap=unwrap_nothing),
     "transformed images keep shape and type": lambda: made(
         AugmentationPolicy, transform=lambda self, size: lambda images: images[:, :, :size, :20]

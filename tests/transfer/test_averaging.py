@@ -60,3 +60,18 @@ def test_the_head_is_averaged_too(trained, averaged):
         little, much = heads[1][name] - end, heads[2][name] - end
         assert little.abs().max() > 0
         torch.testing.assert_close(4 * little, much, rtol=1e-3, atol=1e-5)
+
+
+def test_an_epoch_is_shown_as_training_would_end_and_goes_on_as_if_not(
+    space, parts, context, averaged
+):
+    seen = []
+
+    def on_epoch(epoch, model):
+        seen.append({name: each.clone() for name, each in model.named_parameters()})
+
+    wise = strategy(space, "wise-ft", depth=DEPTH, start_share=0.7)
+    watched = dict(fit(wise, parts, context, on_epoch).model.named_parameters())
+    for name, end in averaged(0.7).named_parameters():
+        assert torch.equal(watched[name], end)
+        torch.testing.assert_close(seen[-1][name], end)
