@@ -6,8 +6,8 @@ On cartoon-5shot, art-20shot and caltech-5shot: our search with --minutes each (
 for every number of minutes), optuna_by_hand.py read at the same minutes of one run, and frozen
 features with logistic regression (tasks.py). By hand and logistic regression read images at 160
 pixels, ours at the size that it chooses (224 where there are few); logistic regression at 224
-stands beside them. Runs that --keep holds are read and not made again. Prints one row per task and side,
-means over the seeds, and whether ours with the least minutes is above theirs with the most.
+stands beside them. Runs that --keep holds are read and not made again. Prints one row per task and
+side, means over the seeds, and whether ours with the least minutes is above theirs with the most.
 """
 
 import argparse
