@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -24,6 +25,7 @@ from automl_xfer.search.judging import (
     uncounted_scores,
     unlabelled_score,
 )
+from automl_xfer.search.neighbours import enqueue_neighbour
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
@@ -60,6 +62,7 @@ def objective(session: Session, trial: optuna.Trial) -> float:
         raise optuna.TrialPruned
     if _was_drawn_before(session, trial, strategy):
         session.draws_skipped += 1
+        enqueue_neighbour(session, without_teacher(strategy), partial(_may_run, session))
         if session.draws_skipped > _PATIENCE:
             raise optuna.TrialPruned  # the sampler takes it for a bad one, and moves on
         raise TrialFailedError("drawn before")  # the sampler learns nothing from a failed trial
@@ -106,6 +109,13 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
 
 def _was_drawn_before(session: Session, trial: optuna.Trial, strategy: Strategy) -> bool:
     return QUEUED not in trial.user_attrs and strategy.to_json() in tried(session)
+
+
+def _may_run(session: Session, strategy: Strategy) -> bool:
+    """Whether a strategy of the space is new, and would end in time."""
+    if strategy.to_json() in tried(session) or session.removed & set(component_keys(strategy)):
+        return False
+    return not would_not_end(session, strategy, Role.SEARCH)
 
 
 def time_allowed(session: Session, strategy: Strategy) -> float:

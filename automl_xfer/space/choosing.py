@@ -1,8 +1,9 @@
-"""Three ways to walk through a space: as a trial draws, as a strategy has it, as is simplest."""
+"""Ways to walk through a space: as a trial draws, as a strategy has it, near it, as is simplest."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from automl_xfer.components import Backbone, Component, Strategy
@@ -86,6 +87,32 @@ class Follow:
         value = getattr(self.strategy.components()[axis], parameter)
         self.parameters[parameter_key(key, allowed)] = value
         return value
+
+
+_SHARE_CHANGED = 0.15
+"""So large a share of the answers is drawn anew on the way to a neighbour."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Answers as `strategy` has it, but for a few that are drawn anew."""
+
+    strategy: Strategy
+    draw: Draw
+    random: Random
+
+    def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
+        """The strategy's component of this axis, or one that is drawn."""
+        name = name_of(self.strategy.components()[axis])
+        kept = name in admissible and self.random.random() >= _SHARE_CHANGED
+        return name if kept else self.draw.choose(axis, admissible)
+
+    def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
+        """The strategy's value of this parameter, or one that is drawn; so for a new component."""
+        axis, name, parameter = key.split(".")
+        component = self.strategy.components()[axis]
+        kept = component.name == name and self.random.random() >= _SHARE_CHANGED
+        return getattr(component, parameter) if kept else self.draw.value(key, allowed, default)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,21 @@ left is no choice either: every walk ends in a strategy.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from automl_xfer.components import AXES, Backbone, Component, Strategy
 from automl_xfer.errors import ComponentError, ConfigError
 from automl_xfer.plugin.names import suggestion
-from automl_xfer.space.choosing import Candidate, Chooser, Draw, Follow, Simplest, name_of
+from automl_xfer.space.choosing import (
+    Candidate,
+    Chooser,
+    Draw,
+    Follow,
+    Neighbour,
+    Simplest,
+    name_of,
+)
 from automl_xfer.space.facts import objections, provided_by
 
 if TYPE_CHECKING:
@@ -80,6 +89,10 @@ class Space:
                 f"no parameter {unread[0]!r} here; {suggestion(unread[0], chooser.used)}"
             )
         return made
+
+    def neighbour(self, strategy: Strategy, trial: "BaseTrial", random: Random) -> Strategy:
+        """`strategy` with a few answers, or none, as `trial` draws them."""
+        return self._compose(Neighbour(strategy, Draw(trial), random))
 
     def parameters_of(self, strategy: Strategy) -> dict[str, Any]:
         """The parameters to enqueue so that `suggest` returns an equal strategy.

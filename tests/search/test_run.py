@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import optuna
 import pytest
 from filelock import FileLock
@@ -185,6 +186,19 @@ def test_the_sampler_minds_running_trials_where_others_run_them(others, monkeypa
     run_one_trial(session)
     assert session.optuna_study.sampler is session.samplers[others]
     assert session.optuna_study.best_value == 0.5
+
+
+def test_a_draw_that_was_run_before_is_followed_by_a_new_one_near_it(options):
+    names = {"freezing": "linear-probe", "head": "logistic-regression", "alignment": "none"}
+    choices = {axis: (name,) for axis, name in names.items()}
+    run_search(replace(options, choices=choices, trials=12))  # of the 12 that there are
+    ran = [trial for trial in store_of(options).trials("s") if trial.repeats is None]
+    assert len({json.dumps(t.strategy, sort_keys=True) for t in ran}) == len(ran)
+    numbers = sorted(trial.number for trial in ran if trial.number is not None)
+    assert len(numbers) == 12
+    # Of the last that is left no neighbour may be found at once.
+    refused_between = np.diff(numbers[:11]) - 1
+    assert 0 < max(refused_between) <= 1
 
 
 def test_no_strategy_is_trained_twice(options):

@@ -1,7 +1,9 @@
 """The space over the real catalog."""
 
 import json
+from random import Random
 
+import optuna
 import pytest
 from automl_xfer_plugins.portfolio import PORTFOLIO
 from toy_space import draws, replayed
@@ -35,6 +37,24 @@ def test_random_draws_over_the_real_catalog(facts):
         assert Strategy.from_dict(data, catalog.classes) == strategy
         assert made.parameters_of(strategy) == trial.params
         assert replayed(made, trial.params) == (strategy, trial.params)
+
+
+@pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
+def test_a_neighbour_is_in_the_space_and_shares_most_answers(facts):
+    catalog = build_catalog(make_manager())
+    backbones = catalog.backbones(BackboneRequest(has_source="source" in facts))
+    made = Space(catalog.classes, backbones, facts)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    random, shared, found = Random(0), [], set()
+    for strategy, _ in draws(made, 60, seed=len(facts)):
+        for _ in range(3):
+            near = made.neighbour(strategy, study.ask(), random)
+            assert made.why_not(near) is None
+            before, after = strategy.components(), near.components()
+            shared.append(sum(before[axis].name == after[axis].name for axis in AXES) / len(AXES))
+            found.add(near == strategy)
+    assert 0.7 < sum(shared) / len(shared) < 1.0
+    assert found == {True, False}
 
 
 @pytest.mark.parametrize("facts", REAL_FACTS, ids=lambda facts: "+".join(sorted(facts)))
