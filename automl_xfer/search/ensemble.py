@@ -67,6 +67,21 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
     return shares
 
 
+def fewest_as_good(weights: Weights, of_label: Given, counts: ImageCounts = 1.0) -> Weights:
+    """(M,) weights, sum 1, of the fewest of the heaviest that are no worse than all together.
+
+    By the mean log score of the held-out images: what a further model adds must show there.
+    """
+    order = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)]
+    fewer = np.zeros((len(order), len(weights)), np.float32)
+    for place in range(len(order)):
+        fewer[place:, order[place]] = weights[order[place]]
+    fewer /= fewer.sum(1, keepdims=True)
+    good = (log_scores(fewer @ of_label) * counts).mean(1)
+    chosen: Weights = fewer[int(np.argmax(good >= good[-1]))]
+    return chosen
+
+
 def greedy_weights(
     of_label: Given, fits: Fits = lambda chosen: True, counts: ImageCounts = 1.0
 ) -> Weights:

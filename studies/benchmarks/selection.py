@@ -6,7 +6,7 @@ For draws of few images per class from PACS and Office-Caltech10, every frozen s
 list is cross-validated as a trial of the search is, fitted on all labelled images and asked for 250
 other images of the domain. No image is a test image of ../shared/tasks. Then each rule chooses by
 the held-out predictions alone; printed is the accuracy in per cent on the other images of what it
-chose. Draws that --keep holds are read and not made again.
+chose, and how many models that is. Draws that --keep holds are read and not made again.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from automl_xfer.data.image_cache import ImageCache
 from automl_xfer.evaluation.evidence import evidence_weights
 from automl_xfer.evaluation.metrics import log_scores
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.ensemble import ensemble_weights, greedy_weights
+from automl_xfer.search.ensemble import ensemble_weights, fewest_as_good, greedy_weights
 from automl_xfer.search.plan import fold_parts, make_plan, training_parts
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
@@ -53,11 +53,11 @@ def main() -> None:
         if not file.exists():
             np.savez_compressed(file, **draw(domain, shot, seed, arguments.shared, keep))
         draws[name] = dict(np.load(file))
-    print(f"| rule | {' | '.join(draws)} | mean |\n| --- |{' --- |' * (len(draws) + 1)}")
+    print(f"| rule | {' | '.join(draws)} | mean | models |\n| --- |{' --- |' * (len(draws) + 2)}")
     for title, rule in RULES.items():
-        found = [accuracy_of(rule, each) for each in draws.values()]
-        cells = " | ".join(f"{value:.1f}" for value in (*found, float(np.mean(found))))
-        print(f"| {title} | {cells} |")
+        accuracies, models = zip(*(outcome(rule, each) for each in draws.values()), strict=True)
+        values = (*accuracies, float(np.mean(accuracies)), float(np.mean(models)))
+        print(f"| {title} | {' | '.join(f'{value:.1f}' for value in values)} |")
 
 
 def draw(domain: str, shot: int, seed: int, shared: Path, keep: Path) -> dict[str, np.ndarray]:
@@ -128,23 +128,29 @@ def one(place: int, n: int) -> np.ndarray:
     return np.eye(n)[place]
 
 
+def together(given: Given) -> np.ndarray:
+    """The weights of the finalists."""
+    return ensemble_weights(given, log_scores(given), range(len(given)))
+
+
 RULES: dict[str, Callable[[np.ndarray, Given], np.ndarray]] = {
     "best by accuracy": lambda right, given: one(right.mean(1).argmax(), len(given)),
     "best by log score": lambda right, given: one(log_scores(given).mean(1).argmax(), len(given)),
     "all with equal weights": lambda right, given: np.full(len(given), 1 / len(given)),
     "greedy": lambda right, given: greedy_weights(given),
     "evidence": lambda right, given: evidence_weights(log_scores(given)),
-    "ours": lambda right, given: ensemble_weights(given, log_scores(given), range(len(given))),
+    "evidence and greedy": lambda right, given: together(given),
+    "ours: the fewest as good": lambda right, given: fewest_as_good(together(given), given),
 }
 
 
-def accuracy_of(rule: Callable[[np.ndarray, Given], np.ndarray], found: dict) -> float:
-    """Per cent of the other images that the chosen ensemble names rightly."""
+def outcome(rule: Callable[[np.ndarray, Given], np.ndarray], found: dict) -> tuple[float, int]:
+    """(per cent of the other images that the chosen ensemble names rightly, its models)."""
     labels, held_out = found["labels"], found["held_out"]
     given = held_out[:, np.arange(len(labels)), labels]
     weights = rule(held_out.argmax(2) == labels, given)
-    together = np.tensordot(weights, found["predicted"], axes=1).argmax(1)
-    return 100 * float(np.mean(together == found["truth"]))
+    named = np.tensordot(weights, found["predicted"], axes=1).argmax(1)
+    return 100 * float(np.mean(named == found["truth"])), np.count_nonzero(weights)
 
 
 if __name__ == "__main__":
