@@ -26,4 +26,4 @@ class ImageSet:
         return mapped
 
     def __len__(self) -> int:
-        return int(self.images.shape[0])
+        return len(self.images if self.labels is None else self.labels)

@@ -58,19 +58,22 @@ def run_in_child(
     timeout: float,
     answer: Callable[[Any], Any] = lambda message: None,
     answered: Callable[[Any], None] = lambda message: None,
+    meanwhile: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Any:
     """Run `function(argument, channel)` in a child process and return its result.
 
     A child that has done well is used again, which spares loading; one that failed in any way is
     gone. `answer` replies to the child's `channel.ask`, and `answered` is called with the same
-    message while the child goes on. Raises ChildFailure when the child raises, dies or takes longer
-    than `timeout` seconds, StopRequested when `should_stop` turns true.
+    message while the child goes on; `meanwhile` is called once when it has begun. Raises
+    ChildFailure when the child raises, dies or takes longer than `timeout` seconds, StopRequested
+    when `should_stop` turns true.
     """
     child = _ready()
     try:
         child.connection.send((function, argument))
         deadline = time.monotonic() + timeout
+        meanwhile()
         result = _converse(child.process, child.connection, deadline, answer, answered, should_stop)
     except BaseException:
         child.end()

@@ -1,6 +1,8 @@
 """History: a study's trials in this process, of which only the news is read."""
 
 import json
+import math
+import time
 from collections.abc import Mapping
 
 from automl_xfer.components import Strategy
@@ -9,6 +11,9 @@ from automl_xfer.study.store import StudyStore
 
 _OVERLAP = 100
 """Of several processes one may show a trial late that has a smaller id than the last seen."""
+
+_FRESH_SECONDS = 0.05
+"""What other processes write is seen so late: between two trials the history is asked often."""
 
 
 class TrialHistory:
@@ -22,15 +27,26 @@ class TrialHistory:
         self._known: dict[int, TrialRecord] = {}
         self._strategies: dict[int, Strategy] = {}
         self._texts: dict[int, frozenset[str]] = {}
+        self._read_at, self._writes_read = -math.inf, -1
 
     def all(self) -> list[TrialRecord]:
-        """Every trial as it is now."""
+        """Every trial as it is now, or was a twentieth of a second ago in another process."""
+        if not self._is_fresh():
+            self._read_news()
+        return [self._known[id] for id in sorted(self._known)]
+
+    def _is_fresh(self) -> bool:
+        """Whether this process wrote nothing since the last reading, a moment ago."""
+        own = self._store.trial_writes == self._writes_read
+        return own and time.monotonic() - self._read_at < _FRESH_SECONDS
+
+    def _read_news(self) -> None:
+        self._writes_read, self._read_at = self._store.trial_writes, time.monotonic()
         running = {id for id, trial in self._known.items() if trial.state is TrialState.RUNNING}
         since = max(self._known, default=0) - _OVERLAP
         ended = [id for id, trial in self._known.items() if id > since and _has_ended(trial)]
         for trial in self._store.trials_since(self._study, since, running, ended):
             self._known[trial.id] = trial
-        return [self._known[id] for id in sorted(self._known)]
 
     def strategy(self, trial: TrialRecord, classes: Mapping[str, Mapping[str, type]]) -> Strategy:
         """What the trial ran."""

@@ -1,4 +1,4 @@
-"""Objective: one trial from the draw to the record. The only place that runs trials."""
+"""Objective: one trial from the queue to the record. The only place that runs trials."""
 
 import json
 import traceback
@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import optuna
@@ -25,7 +24,6 @@ from automl_xfer.search.judging import (
     uncounted_scores,
     unlabelled_score,
 )
-from automl_xfer.search.neighbours import enqueue_neighbour
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
@@ -38,16 +36,15 @@ from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, 
 from automl_xfer.study.workers import current_worker
 from automl_xfer.transfer.adapting import adapts_model
 
-_PATIENCE = 10
-"""So many known strategies in a row, and the sampler is pushed away from where it is."""
-
 
 class TrialFailedError(AutomlXferError):
     """Tells Optuna that a trial failed; the record says why."""
 
 
-def objective(session: Session, trial: optuna.Trial) -> float:
-    """Draw, run and record one strategy; what Optuna optimises."""
+def objective(
+    session: Session, trial: optuna.Trial, meanwhile: Callable[[], None] = lambda: None
+) -> float:
+    """Run and record one strategy, and do something while it runs; what Optuna optimises."""
     strategy = with_teacher(session, session.space.suggest(trial))
     if strategy is None:
         session.draws_skipped += 1
@@ -60,12 +57,9 @@ def objective(session: Session, trial: optuna.Trial) -> float:
     ):
         session.draws_skipped += 1
         raise optuna.TrialPruned
-    if _was_drawn_before(session, trial, strategy):
-        session.draws_skipped += 1
-        enqueue_neighbour(session, without_teacher(strategy), partial(_may_run, session))
-        if session.draws_skipped > _PATIENCE:
-            raise optuna.TrialPruned  # the sampler takes it for a bad one, and moves on
-        raise TrialFailedError("drawn before")  # the sampler learns nothing from a failed trial
+    if QUEUED not in trial.user_attrs and strategy.to_json() in tried(session):
+        session.draws_skipped += 1  # another process took what was queued here
+        raise TrialFailedError("drawn before")
     session.draws_skipped = 0
     session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
@@ -77,7 +71,7 @@ def objective(session: Session, trial: optuna.Trial) -> float:
         return not step.whole and trial.should_prune()
 
     allowed = time_allowed(session, strategy)
-    record = execute(session, strategy, record, session.plan, allowed, report)
+    record = execute(session, strategy, record, session.plan, allowed, report, meanwhile)
     annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
@@ -105,17 +99,6 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
             enqueue(session, made, kept)
         return False
     return True
-
-
-def _was_drawn_before(session: Session, trial: optuna.Trial, strategy: Strategy) -> bool:
-    return QUEUED not in trial.user_attrs and strategy.to_json() in tried(session)
-
-
-def _may_run(session: Session, strategy: Strategy) -> bool:
-    """Whether a strategy of the space is new, and would end in time."""
-    if strategy.to_json() in tried(session) or session.removed & set(component_keys(strategy)):
-        return False
-    return not would_not_end(session, strategy, Role.SEARCH)
 
 
 def time_allowed(session: Session, strategy: Strategy) -> float:
@@ -168,10 +151,12 @@ def execute(
     plan: Plan,
     timeout: float,
     report: Callable[[TrialStep], bool] = lambda step: False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> TrialRecord:
     """Train and score in a child process; the finished record, stored and announced.
 
-    `report` is given every step, and says of an early epoch whether to go on is worth it.
+    `report` is given every step, and says of an early epoch whether to go on is worth it;
+    `meanwhile` is called once while the child is at work.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
     watch = Watch(session, record, report)
@@ -190,6 +175,7 @@ def execute(
             timeout=timeout,
             answer=watch.answer,
             answered=watch.answered,
+            meanwhile=meanwhile,
             should_stop=session.should_stop,
         )
         session.remember_micro_batches(outcome.micro_batches)

@@ -76,6 +76,11 @@ def waiting(session: Session) -> set[str]:
     return {t.user_attrs[QUEUED] for t in _queue(session) if QUEUED in t.user_attrs}
 
 
+def nothing_waits(session: Session) -> bool:
+    """Whether Optuna's queue is empty."""
+    return not _queue(session)
+
+
 def _queue(session: Session) -> list[FrozenTrial]:
     return session.optuna_study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from automl_xfer.search.child import StopRequested, end_idle_children, prepare_children
+from automl_xfer.search.drawing import draw_ahead, enqueue_next
 from automl_xfer.search.ending import end
 from automl_xfer.search.events import Listener
 from automl_xfer.search.finalists import seconds_to_end
@@ -21,11 +23,10 @@ from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import Role, StudyRecord, TrialState
-from automl_xfer.study.workers import current_worker
+from automl_xfer.study.records import Role, StudyRecord
 
 _MOST_SKIPPED = 100
-"""So many draws in a row that cannot be run, and the search has nothing left to try."""
+"""So many queued strategies in a row that cannot be run, and the search has nothing left to try."""
 
 
 def run_search(
@@ -66,23 +67,31 @@ def _search(session: Session) -> None:
     _run_baselines_outside(session)
     limit = session.options.trials
     session.phase("search", session.plan.describe(_n_labelled(session)))
-    while not _search_is_over(session, limit):
+    goes_on = True
+    while goes_on and not _search_is_over(session, limit):
         try:
-            run_one_trial(session)
+            goes_on = run_one_trial(session)
         except StopRequested:
             break
 
 
-def run_one_trial(session: Session) -> None:
-    """Let Optuna draw a strategy, run it, and foresee anew what the end will take."""
-    here, running = current_worker(), TrialState.RUNNING
-    others = any(each.state is running and each.worker != here for each in session.trials())
-    study = session.optuna_study
-    study.sampler = session.samplers[others]
+def run_one_trial(session: Session) -> bool:
+    """Run what waits or what Optuna draws, and foresee anew what the end will take.
+
+    False if there is nothing left to try.
+    """
+    if not (session.next_waits or enqueue_next(session)):
+        return False
+    session.next_waits = False
     before = session.trials_run
-    study.optimize(lambda trial: objective(session, trial), n_trials=1, catch=(TrialFailedError,))
+    session.optuna_study.optimize(
+        lambda trial: objective(session, trial, partial(draw_ahead, session)),
+        n_trials=1,
+        catch=(TrialFailedError,),
+    )
     if session.has_target_labels and session.trials_run > before:
         session.seconds_to_end = seconds_to_end(session)
+    return True
 
 
 def _run_baselines_outside(session: Session) -> None:

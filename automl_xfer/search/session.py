@@ -29,6 +29,7 @@ from automl_xfer.search.history import TrialHistory
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.prepare import PreparedData
+from automl_xfer.search.study_copy import StudyCopy
 from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
@@ -65,6 +66,7 @@ class Session:
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0
     draws_skipped: int = 0  # in a row
+    next_waits: bool = False  # whether a strategy was queued while the last trial ran
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
@@ -157,6 +159,11 @@ class Session:
     def history(self) -> TrialHistory:
         """The study's trials as this process knows them."""
         return TrialHistory(self.store, self.name)
+
+    @cached_property
+    def study_copy(self) -> StudyCopy:
+        """Optuna's study in memory, for draws that may come to nothing."""
+        return StudyCopy(self.optuna_study)
 
     def trials(self) -> list[TrialRecord]:
         """All trials of the study as they are now, by id."""

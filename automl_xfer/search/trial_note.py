@@ -1,4 +1,4 @@
-"""What the dashboard shows beside a trial: a note and the confusion matrix."""
+"""What the dashboard shows beside a trial: a note, and of a good one the confusion matrix."""
 
 import logging
 from pathlib import Path
@@ -12,23 +12,32 @@ from automl_xfer.search.session import Session
 from automl_xfer.study.artifacts import ARTIFACTS, attach_trial_note
 from automl_xfer.study.records import TrialRecord, TrialState
 
+_PICTURED = 20
+"""A trial has a picture if fewer than so many were better when it ended."""
+
 logger = logging.getLogger(__name__)
 
 
 def annotate(session: Session, trial: optuna.Trial, record: TrialRecord) -> None:
     """Attach note and picture; what fails here is logged, for the trial itself is safe."""
     try:
-        images = [_picture(session, record)] if record.state is TrialState.COMPLETE else []
+        images = [_picture(session, record)] if _is_among_best(session, record) else []
         attach_trial_note(
-            session.optuna_study._storage,
-            session.optuna_study._study_id,
-            trial._trial_id,
+            trial,
             record,
             artifacts_dir=session.directory / ARTIFACTS,
             images=images,
         )
     except Exception:
         logger.warning("trial %s has no note in the dashboard", record.number, exc_info=True)
+
+
+def _is_among_best(session: Session, record: TrialRecord) -> bool:
+    """Whether the trial finished, and few were better so far: a picture costs as much as a draw."""
+    if record.state is not TrialState.COMPLETE or record.score is None:
+        return False
+    scores = [trial.score for trial in session.complete_trials() if trial.score is not None]
+    return sum(score > record.score for score in scores) < _PICTURED
 
 
 def _picture(session: Session, record: TrialRecord) -> Path:

@@ -1,6 +1,7 @@
 """Ways to walk through a space: as a trial draws, as a strategy has it, near it, as is simplest."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -98,21 +99,36 @@ class Neighbour:
     """Answers as `strategy` has it, but for a few that are drawn anew."""
 
     strategy: Strategy
-    draw: Draw
     random: Random
 
     def choose(self, axis: str, admissible: Mapping[str, Candidate]) -> str:
         """The strategy's component of this axis, or one that is drawn."""
         name = name_of(self.strategy.components()[axis])
         kept = name in admissible and self.random.random() >= _SHARE_CHANGED
-        return name if kept else self.draw.choose(axis, admissible)
+        return name if kept else self.random.choice(sorted(admissible))
 
     def value(self, key: str, allowed: ParameterRange, default: Any) -> Any:
         """The strategy's value of this parameter, or one that is drawn; so for a new component."""
         axis, name, parameter = key.split(".")
         component = self.strategy.components()[axis]
         kept = component.name == name and self.random.random() >= _SHARE_CHANGED
-        return getattr(component, parameter) if kept else self.draw.value(key, allowed, default)
+        return getattr(component, parameter) if kept else _drawn_from(allowed, self.random)
+
+
+def _drawn_from(allowed: ParameterRange, random: Random) -> Any:
+    """A value of the range, each as likely as Optuna's random sampler has it."""
+    if not isinstance(allowed, FloatRange | IntRange):
+        return random.choice(allowed.values)
+    half = (
+        0.5 if isinstance(allowed, IntRange) else 0.0
+    )  # a whole number stands for what is nearest
+    low, high = allowed.low - half, allowed.high + half
+    if allowed.log:
+        value = math.exp(random.uniform(math.log(low), math.log(high)))
+    else:
+        value = random.uniform(low, high)
+    value = min(max(value, allowed.low), allowed.high)
+    return round(value) if isinstance(allowed, IntRange) else value
 
 
 @dataclass(frozen=True)

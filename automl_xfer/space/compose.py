@@ -90,9 +90,9 @@ class Space:
             )
         return made
 
-    def neighbour(self, strategy: Strategy, trial: "BaseTrial", random: Random) -> Strategy:
-        """`strategy` with a few answers, or none, as `trial` draws them."""
-        return self._compose(Neighbour(strategy, Draw(trial), random))
+    def neighbour(self, strategy: Strategy, random: Random) -> Strategy:
+        """`strategy` with a few answers, or none, drawn anew."""
+        return self._compose(Neighbour(strategy, random))
 
     def parameters_of(self, strategy: Strategy) -> dict[str, Any]:
         """The parameters to enqueue so that `suggest` returns an equal strategy.

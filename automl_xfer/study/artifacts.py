@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.artifacts.exceptions import ArtifactNotFound
-from optuna.storages import BaseStorage
+from optuna.trial import Trial
 from optuna_dashboard._note import note_ver_key, split_body
 
 from automl_xfer.study.records import FORESEEN, TrialRecord
@@ -15,21 +15,19 @@ ARTIFACTS = "artifacts"
 
 
 def attach_trial_note(
-    storage: BaseStorage,
-    study_id: int,
-    trial_id: int,
+    trial: Trial,
     record: TrialRecord,
     *,
     artifacts_dir: Path,
     images: Sequence[Path] = (),
 ) -> None:
-    """Give Optuna's trial its note about `record` that shows `images` (kept in `artifacts_dir`).
+    """Give a running trial its note about `record` that shows `images` (kept in `artifacts_dir`).
 
-    `study_id` and `trial_id` are the database's (`study._study_id`, `trial._trial_id`). To be
-    called once a trial, as the end of a longer note before it would stay, and with images before
-    the trial is told: Optuna takes no artifact for an ended trial.
+    To be called once a trial, as the end of a longer note before it would stay, and with images
+    before the trial is told: Optuna takes no artifact for an ended trial.
     """
-    links = _upload(storage, study_id, trial_id, images, artifacts_dir) if images else []
+    storage, study_id, trial_id = trial.storage, trial.study._study_id, trial._trial_id
+    links = _upload(trial, images, artifacts_dir) if images else []
     body = "\n\n".join([trial_note(record), *links])
     # The public save_note takes a live Trial only, and making one here would sample again; it
     # also reads the notes of all trials.
@@ -89,19 +87,15 @@ class StudyArtifacts:
         raise ArtifactNotFound(f"no study under {self._studies_dir} has artifact {artifact_id}")
 
 
-def _upload(
-    storage: BaseStorage, study_id: int, trial_id: int, images: Sequence[Path], folder: Path
-) -> list[str]:
+def _upload(trial: Trial, images: Sequence[Path], folder: Path) -> list[str]:
     """Markdown that shows each image once it is uploaded."""
     folder.mkdir(parents=True, exist_ok=True)
     store = FileSystemArtifactStore(folder)
-    trial = storage.get_trial(trial_id)
+    address = f"/artifacts/{trial.study._study_id}/{trial._trial_id}"
     links = []
     for image in images:
-        artifact_id = upload_artifact(
-            artifact_store=store, file_path=str(image), study_or_trial=trial, storage=storage
-        )
-        links.append(f"![{image.stem}](/artifacts/{study_id}/{trial_id}/{artifact_id})")
+        uploaded = upload_artifact(artifact_store=store, file_path=str(image), study_or_trial=trial)
+        links.append(f"![{image.stem}]({address}/{uploaded})")
     return links
 
 

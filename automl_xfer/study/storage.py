@@ -1,8 +1,10 @@
 """Connections to a study database: ours, Optuna's, and the dashboard's."""
 
 import logging
+import math
 import sqlite3
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from optuna.distributions import (
 )
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import Connection, column, create_engine, event, select, table, text
+from sqlalchemy import Connection, TextClause, column, create_engine, event, select, table, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,6 +42,13 @@ _CONNECT_SECONDS = 10
 _WRITE_PARAMETER = text(
     "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
     " SELECT trial_id, :param_name, :param_value, :distribution_json FROM trials"
+    " WHERE trial_id = :trial_id AND state = 'RUNNING'"
+)
+
+_WRITE_STEP = text(
+    "INSERT INTO trial_intermediate_values"
+    " (trial_id, step, intermediate_value, intermediate_value_type)"
+    " SELECT trial_id, :step, :value, 'FINITE' FROM trials"
     " WHERE trial_id = :trial_id AND state = 'RUNNING'"
 )
 
@@ -77,12 +86,25 @@ class ResilientStorage(RDBStorage):
                 "param_value": param_value_internal,
                 "distribution_json": distribution_to_json(distribution),
             }
-            with suppress(SQLAlchemyError), self.engine.begin() as connection:
-                if connection.execute(_WRITE_PARAMETER, values).rowcount == 1:
-                    return
+            if self._inserted(_WRITE_PARAMETER, values):
+                return
         super()._set_trial_param(
             trial_id, param_name, param_value_internal, distribution, previous_distribution
         )
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """Write a new finite value of a running trial by one INSERT; see `_set_trial_param`."""
+        values = {"trial_id": trial_id, "step": step, "value": intermediate_value}
+        if not math.isfinite(intermediate_value) or not self._inserted(_WRITE_STEP, values):
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    def _inserted(self, statement: TextClause, values: Mapping[str, object]) -> bool:
+        """Whether the statement put in its one row."""
+        with suppress(SQLAlchemyError), self.engine.begin() as connection:
+            return bool(connection.execute(statement, values).rowcount == 1)
+        return False
 
     def has_beaten(self, trial_id: int) -> bool:
         """Whether a heartbeat of this trial was ever written."""

@@ -54,6 +54,7 @@ class StudyStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.trial_writes = 0  # so often this object added or changed a trial
         self._engine = open_engine(url)
         with storage_errors(url):
             migrate(self._engine)
@@ -129,6 +130,7 @@ class StudyStore:
         """Add a trial; the answer carries its new id (the one given is not looked at)."""
         values = _columns(record)
         del values["id"]
+        self.trial_writes += 1
         try:
             with self._transaction() as connection:
                 row = connection.execute(insert(_TRIAL).values(values).returning(_TRIAL.c.id))
@@ -142,6 +144,7 @@ class StudyStore:
 
     def update_trial(self, record: TrialRecord) -> None:
         """Replace the trial that has the record's id."""
+        self.trial_writes += 1
         with self._transaction() as connection:
             changed = _replace_trial(connection, record).rowcount
         if not changed:
@@ -196,6 +199,7 @@ class StudyStore:
             failure_message=f"the process that ran it ({trial.worker}) ended before the trial did",
             finished=datetime.now(UTC),
         )
+        self.trial_writes += 1
         with self._transaction() as connection:
             changed = _replace_trial(connection, ended, only_if=TrialState.RUNNING).rowcount
         return ended if changed else None

@@ -8,7 +8,8 @@ fit; and that share with the trials added that were cut off before they had a sc
 forward and backward passes too, but in vain. Then 1,000 trials whose child process is replaced by
 a function that writes random predictions: milliseconds from one trial to the next of everything
 else that a search does (the draw, what is asked of the history, ranking, intervals, records,
-Optuna's own), of these the draw alone, and the memory of the process.
+Optuna's own), of these the next strategy's draw alone, which a search does while a trial runs, and
+the memory of the process.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import psutil
 from PIL import Image
 from tasks import run_task
 
+from automl_xfer.search import drawing
 from automl_xfer.search import objective as searching
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
@@ -83,15 +85,15 @@ def empty_trials(arguments: argparse.Namespace, folder: Path) -> None:
     session = session_on_noise(arguments, folder)
     random.seed(0)
     asks: list[float] = []
-    suggest = session.space.suggest
+    draw = drawing.enqueue_next
 
-    def timed(trial):
+    def timed(session):
         started = perf_counter()
-        made = suggest(trial)
+        found = draw(session)
         asks.append(perf_counter() - started)
-        return made
+        return found
 
-    object.__setattr__(session.space, "suggest", timed)
+    drawing.enqueue_next = timed
     searching.run_in_child = ended_at_once
     session.stage_seconds = {each.label: (1e-7, 1e-7) for each in session.space.backbones}
     enqueue_start(session)
@@ -126,8 +128,11 @@ def session_on_noise(arguments: argparse.Namespace, folder: Path):
     return open_session(options, lambda event: None, lambda: False)
 
 
-def ended_at_once(function, request, *, timeout, answer, answered, should_stop) -> TrialOutcome:
+def ended_at_once(
+    function, request, *, timeout, answer, answered, meanwhile, should_stop
+) -> TrialOutcome:
     """A trial without training: random predictions for all rows."""
+    meanwhile()
     rows = np.concatenate([held_out for _, held_out in request.plan.folds])
     right = np.random.default_rng().random(len(rows))
     probabilities = np.stack([right, 1 - right], axis=1).astype(np.float32)

@@ -1,5 +1,6 @@
 """The history reads the news only, and knows what the store knows."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -37,7 +38,8 @@ def test_it_knows_what_the_store_knows_while_trials_come_and_end(store):
         store.add_trial(trial(number, state=TrialState.COMPLETE))
     assert history.all() == store.trials("s")
     # Another process ends the oldest, long after newer ones.
-    store.update_trial(replace(first, state=TrialState.FAILED))
+    StudyStore(store.url).update_trial(replace(first, state=TrialState.FAILED))
+    time.sleep(0.06)
     assert history.all() == store.trials("s")
     assert history.all()[0].state is TrialState.FAILED
 
@@ -47,9 +49,13 @@ def test_only_the_news_is_read(store, monkeypatch):
     for number in range(300):
         store.add_trial(trial(number, state=TrialState.COMPLETE))
     history.all()
-    read = []
+    now, read = time.monotonic() + 10, []
     plain = store.trials_since
     monkeypatch.setattr(store, "trials_since", lambda *args: read.append(plain(*args)) or read[-1])
+    monkeypatch.setattr("automl_xfer.search.history.time.monotonic", lambda: now)
+    assert len(history.all()) == 300
+    assert read == [[]]
+    now += 0.01  # a moment later nothing is asked
     assert len(history.all()) == 300
     assert read == [[]]
     store.add_trial(trial(300))

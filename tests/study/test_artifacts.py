@@ -59,9 +59,7 @@ def test_images_are_kept_and_shown_in_the_note(url: str, tmp_path: Path) -> None
     study = optuna.create_study(study_name="pets", storage=storage)
     trial = study.ask()
     attach_trial_note(
-        storage,
-        study._study_id,
-        trial._trial_id,
+        trial,
         complete(),
         artifacts_dir=tmp_path / "studies" / "pets" / "artifacts",
         images=[image],

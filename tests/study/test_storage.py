@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import sqlite3
@@ -231,7 +232,18 @@ def test_what_a_trial_draws_is_what_another_process_reads(url: str) -> None:
         study.ask().suggest_int("a", 1, 9)
 
 
-def test_a_known_parameter_is_one_statement(url: str) -> None:
+def test_steps_are_what_another_process_reads(url: str) -> None:
+    study = optuna.create_study(storage=open_optuna_storage(url), study_name="s")
+    trial = study.ask()
+    for step, value in enumerate((0.5, math.nan, math.inf, 0.25)):
+        trial.report(value, step)
+    trial.storage.set_trial_intermediate_value(trial._trial_id, 0, 0.75)  # once more
+    other = optuna.load_study(storage=open_optuna_storage(url), study_name="s")
+    read = other.trials[-1].intermediate_values
+    assert read == {0: 0.75, 1: pytest.approx(math.nan, nan_ok=True), 2: math.inf, 3: 0.25}
+
+
+def test_a_known_parameter_and_a_step_are_one_statement_each(url: str) -> None:
     storage = open_optuna_storage(url)
     study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
     study.ask().suggest_float("a", 0.0, 1.0)
@@ -242,18 +254,22 @@ def test_a_known_parameter_is_one_statement(url: str) -> None:
         sent.append(statement)
 
     trial.suggest_float("a", 0.0, 1.0)
-    (insert,) = (each for each in sent if each != "BEGIN IMMEDIATE")
-    assert insert.startswith("INSERT INTO trial_params")
+    trial.report(0.5, 0)
+    drawn, reported = (each for each in sent if each != "BEGIN IMMEDIATE")
+    assert drawn.startswith("INSERT INTO trial_params")
+    assert reported.startswith("INSERT INTO trial_intermediate_values")
 
 
-def test_a_trial_that_another_process_ended_takes_no_parameter(url: str) -> None:
+def test_a_trial_that_another_process_ended_takes_no_parameter_and_no_step(url: str) -> None:
     study = optuna.create_study(storage=open_optuna_storage(url), study_name="s")
     study.tell(study.ask({"a": FloatDistribution(0.0, 1.0)}), 0.5)
     trial = study.ask()
     optuna.load_study(storage=open_optuna_storage(url), study_name="s").tell(trial.number, 0.1)
     with pytest.raises(UpdateFinishedTrialError):
         trial.suggest_float("a", 0.0, 1.0)
-    assert study.trials[-1].params == {}
+    with pytest.raises(UpdateFinishedTrialError):
+        trial.report(0.5, 0)
+    assert study.trials[-1].params == study.trials[-1].intermediate_values == {}
 
 
 def test_migrations_run_in_order_and_once(store: StudyStore) -> None:
