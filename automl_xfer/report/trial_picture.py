@@ -35,7 +35,7 @@ def write_confusion_picture(
         _write_counts(shaded, matrix, shares, cell)
     picture = _with_margins(shaded, names, title, cell)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    picture.save(path, compress_level=1)  # the best one takes as long as the drawing
     return path
 
 

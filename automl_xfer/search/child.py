@@ -22,7 +22,7 @@ from automl_xfer.study.records import FailureKind
 _PRELOAD = ["automl_xfer.search.preload"]
 _POLL_SECONDS, _ANSWER_SECONDS = 0.2, 2.0
 
-_MOST_SERVED, _MOST_MEMORY = 50, 2 * 2**30
+_MOST_SERVED, _MOST_MEMORY = 200, 2 * 2**30
 """A child that ran so often or holds so many bytes is not used again."""
 
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState as OptunaState
 from automl_xfer.components import Strategy
 from automl_xfer.search.failing import component_keys
 from automl_xfer.search.objective import would_not_end
-from automl_xfer.search.portfolio import enqueue, nothing_waits, tried
+from automl_xfer.search.portfolio import enqueue, tried
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher
 from automl_xfer.study.records import Role, TrialState
@@ -29,12 +29,13 @@ def draw_ahead(session: Session) -> None:
 
 def enqueue_next(session: Session) -> bool:
     """Queue what the sampler would try next where nothing waits; False if there is nothing."""
-    if not nothing_waits(session):
+    trials = session.optuna_study.get_trials(deepcopy=False)
+    if any(trial.state is OptunaState.WAITING for trial in trials):
         return True
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
     session.optuna_study.sampler = session.samplers[others]
-    study, known = session.study_copy.refreshed(with_running=others), tried(session)
+    study, known = session.study_copy.refreshed(trials, with_running=others), tried(session)
     random = Random(session.options.seed + len(known))
     for _ in range(_MOST_DRAWN):
         found = _draw(session, study, known, random)

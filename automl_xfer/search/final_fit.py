@@ -70,7 +70,7 @@ class FittedMember:
 
 def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
     """Train on every labelled row and save the weights."""
-    classes = request.plugins.load()[1].classes
+    classes = request.plugins.catalog().classes
     strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(
         request.device,

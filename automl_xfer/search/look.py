@@ -67,7 +67,7 @@ def look_at_backbone(request: LookRequest, channel: Channel) -> BackboneLook:
     has no labels. Raises BackboneUnavailableError when the weights cannot be had.
     """
     context = FitContext(request.device, 0, FeatureCache(request.cache_directory))
-    catalog = request.plugins.load()[1]
+    catalog = request.plugins.catalog()
     candidate = catalog.get("backbone", request.backbone["name"]).from_dict(request.backbone)
     assert isinstance(candidate, Backbone)
     data = request.data

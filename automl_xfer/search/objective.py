@@ -25,7 +25,7 @@ from automl_xfer.search.judging import (
     unlabelled_score,
 )
 from automl_xfer.search.plan import Plan
-from automl_xfer.search.portfolio import QUEUED, enqueue, tried
+from automl_xfer.search.portfolio import DESCRIPTION, QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher, without_teacher
@@ -64,7 +64,8 @@ def objective(
     session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))
-    trial.set_user_attr("strategy", strategy.describe())
+    if trial.user_attrs.get(DESCRIPTION) != record.description:
+        trial.set_user_attr(DESCRIPTION, record.description)
 
     def report(step: TrialStep) -> bool:
         trial.report(step.score, step.step + 1)
@@ -250,11 +251,18 @@ def _announce(session: Session, record: TrialRecord) -> None:
     best = best_trial(session)
     interval = None
     if best is not None and session.has_target_labels:
+        interval = _interval(session, best)
+    session.tell(TrialFinished(record, best, interval))
+    session.loaded.call("after_trial", record=record)
+
+
+def _interval(session: Session, best: TrialRecord) -> tuple[float, float]:
+    if session.best_interval is None or session.best_interval[0] != best.id:
         predictions = read_predictions(session, best)
         labels = session.prepared.data.target.labels  # type: ignore[union-attr]
         assert labels is not None
         interval = bootstrap_interval(
             session.plan.metric, labels[predictions.rows], predictions.probabilities
         )
-    session.tell(TrialFinished(record, best, interval))
-    session.loaded.call("after_trial", record=record)
+        session.best_interval = best.id, interval
+    return session.best_interval[1]

@@ -30,6 +30,9 @@ _Start = tuple[Strategy, dict[str, Any]]
 QUEUED = "queued"
 """User attribute of an enqueued trial: its strategy as JSON."""
 
+DESCRIPTION = "strategy"
+"""User attribute of every trial: its strategy for people."""
+
 
 _NOT_TRIED = (FailureKind.INTERRUPTED, FailureKind.TIMEOUT)
 
@@ -55,7 +58,11 @@ def enqueue(session: Session, strategy: Strategy, attributes: dict[str, Any]) ->
     strategy = without_teacher(strategy)
     session.optuna_study.enqueue_trial(
         session.space.parameters_of(strategy),
-        user_attrs={**attributes, QUEUED: strategy.to_json()},
+        user_attrs={
+            **attributes,
+            QUEUED: strategy.to_json(),
+            DESCRIPTION: strategy.describe(),
+        },
     )
 
 
@@ -74,11 +81,6 @@ def tried(session: Session) -> set[str]:
 def waiting(session: Session) -> set[str]:
     """The strategies in Optuna's queue, as JSON."""
     return {t.user_attrs[QUEUED] for t in _queue(session) if QUEUED in t.user_attrs}
-
-
-def nothing_waits(session: Session) -> bool:
-    """Whether Optuna's queue is empty."""
-    return not _queue(session)
 
 
 def _queue(session: Session) -> list[FrozenTrial]:

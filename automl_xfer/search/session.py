@@ -69,6 +69,7 @@ class Session:
     next_waits: bool = False  # whether a strategy was queued while the last trial ran
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
+    best_interval: tuple[int, tuple[float, float]] | None = None  # of the best trial so far, by id
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """By trial: what it gave the labels of its held-out images (N,)."""
 

@@ -1,5 +1,7 @@
 """A copy of Optuna's study in memory, to draw from."""
 
+from collections.abc import Iterable
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,16 +23,17 @@ class StudyCopy:
         self._study = optuna.create_study(direction=self._original.direction)
         self._copied: set[int] = set()
 
-    def refreshed(self, *, with_running: bool) -> optuna.Study:
-        """The copy with all that was told since, and with the original's sampler.
+    def refreshed(self, trials: Iterable[FrozenTrial], *, with_running: bool) -> optuna.Study:
+        """The copy with what was told since, of all `trials`, and with the original's sampler.
 
         `with_running` for a sampler that looks at what others run: such a copy serves once.
         """
         if with_running:
             self._begin()
         states = (*_TELLING, TrialState.RUNNING) if with_running else _TELLING
-        for trial in self._original.get_trials(deepcopy=False, states=states):
-            self._take(trial)
+        for trial in trials:
+            if trial.state in states:
+                self._take(trial)
         made = self._study
         made.sampler = self._original.sampler
         if with_running:

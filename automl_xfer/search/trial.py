@@ -72,7 +72,7 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     """Train on every fold; ask the parent after each whether to go on."""
     started = perf_counter()
     forget_peak_memory()
-    classes = request.plugins.load()[1].classes
+    classes = request.plugins.catalog().classes
     strategy = Strategy.from_dict(request.strategy, classes)
     context = FitContext(
         request.device,

@@ -66,8 +66,8 @@ def test_the_sampler_minds_running_trials_where_others_run_them(session, others,
     monkeypatch.setattr(
         StudyCopy,
         "refreshed",
-        lambda copy, *, with_running: (
-            asked.append(with_running) or refreshed(copy, with_running=with_running)
+        lambda copy, trials, *, with_running: (
+            asked.append(with_running) or refreshed(copy, trials, with_running=with_running)
         ),
     )
     assert enqueue_next(session)
@@ -83,14 +83,16 @@ def test_a_copy_holds_what_was_told_and_what_is_drawn_from_it_stays_there():
     study.tell(lost, state=TrialState.FAIL)
     study.enqueue_trial({"x": 0.5})
     copy = StudyCopy(study)
-    held = copy.refreshed(with_running=False)
+    held = copy.refreshed(study.trials, with_running=False)
     assert [trial.params for trial in held.trials] == [t.params for t in study.trials[:3]]
     assert held.direction == study.direction
     assert held.sampler is study.sampler
     held.ask().suggest_float("x", 0, 1)
     assert len(study.trials) == 6
     study.tell(running, 0.7)
-    told = copy.refreshed(with_running=False).get_trials(states=(TrialState.COMPLETE,))
+    told = copy.refreshed(study.trials, with_running=False).get_trials(
+        states=(TrialState.COMPLETE,)
+    )
     assert [trial.value for trial in told] == [t.value for t in study.trials[:4]]
 
 
@@ -100,10 +102,10 @@ def test_a_copy_with_what_runs_is_made_anew_each_time():
     running = study.ask()
     running.suggest_float("x", 0, 1)
     copy = StudyCopy(study)
-    states = [trial.state for trial in copy.refreshed(with_running=True).trials]
+    states = [trial.state for trial in copy.refreshed(study.trials, with_running=True).trials]
     assert states == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
     study.tell(running, 0.7)
     for _ in range(2):
-        states = [trial.state for trial in copy.refreshed(with_running=True).trials]
+        states = [trial.state for trial in copy.refreshed(study.trials, with_running=True).trials]
         assert states == [TrialState.COMPLETE] * 3
-    assert len(copy.refreshed(with_running=False).trials) == 3
+    assert len(copy.refreshed(study.trials, with_running=False).trials) == 3
