@@ -187,6 +187,11 @@ class Session:
                 "parts of a batch from now on."
             )
 
+    @property
+    def compiler(self) -> str | None:
+        """What compiles long training: on a CPU nothing, where compiled steps took longer."""
+        return "inductor" if self.options.compile and self.device != "cpu" else None
+
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""
         return [
