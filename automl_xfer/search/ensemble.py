@@ -22,6 +22,8 @@ art-and-cartoon-3shot: results on these tasks are no blind test of it.
 
 _LEAST = 0.04
 
+_ROUNDING = 1e-6
+
 Weights = NDArray[np.float32]
 Given = NDArray[np.float32]
 """(M, N): what each model gave each held-out image's own label."""
@@ -67,19 +69,18 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
     return shares
 
 
-def fewest_as_good(weights: Weights, of_label: Given, counts: ImageCounts = 1.0) -> Weights:
-    """(M,) weights, sum 1, of the fewest of the heaviest that are no worse than all together.
+def alone_if_as_good(weights: Weights, of_label: Given, counts: ImageCounts = 1.0) -> Weights:
+    """(M,) the best member alone where it is no worse than all together; else `weights`.
 
-    By the mean log score of the held-out images: what a further model adds must show there.
+    By the mean log score of the held-out images.
     """
-    order = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)]
-    fewer = np.zeros((len(order), len(weights)), np.float32)
-    for place in range(len(order)):
-        fewer[place:, order[place]] = weights[order[place]]
-    fewer /= fewer.sum(1, keepdims=True)
-    good = (log_scores(fewer @ of_label) * counts).mean(1)
-    chosen: Weights = fewer[int(np.argmax(good >= good[-1]))]
-    return chosen
+    alone = (log_scores(of_label) * counts).mean(1)
+    alone[weights == 0] = -np.inf
+    best = int(np.argmax(alone))
+    together = (log_scores(weights @ of_label) * counts).mean()
+    if alone[best] < together - _ROUNDING:
+        return weights
+    return np.eye(1, len(weights), best, dtype=np.float32)[0]
 
 
 def greedy_weights(

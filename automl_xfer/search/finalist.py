@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from automl_xfer.evaluation.evidence import Scores
 from automl_xfer.evaluation.metrics import image_counts, log_scores
-from automl_xfer.search.ensemble import Weights, ensemble_weights, fewest_as_good
+from automl_xfer.search.ensemble import Weights, alone_if_as_good, ensemble_weights
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
@@ -74,12 +74,12 @@ def held_out(
 
 
 def weigh(
-    session: Session, finalists: Sequence[Finalist], good: Sequence[int], *, fewest: bool = False
+    session: Session, finalists: Sequence[Finalist], good: Sequence[int], *, final: bool = False
 ) -> Weights:
     """(finalists,) weights in one ensemble; see `ensemble_weights` for `good`.
 
-    For a metric to which classes count alike, their images do so together. `fewest` keeps no more
-    of them than are needed to be as good as all.
+    For a metric to which classes count alike, their images do so together. At the end (`final`)
+    one that is as good as all together wins alone.
     """
     of_label = np.stack([given_to_labels(session, each.trial) for each in finalists])
     rows = np.flatnonzero(np.isfinite(of_label).all(axis=0))
@@ -92,7 +92,7 @@ def weigh(
     assert target is not None and target.labels is not None
     counts = image_counts(session.plan.metric, target.labels[rows])
     weights = ensemble_weights(of_label[:, rows], scores, good, fits, counts)
-    return fewest_as_good(weights, of_label[:, rows], counts) if fewest else weights
+    return alone_if_as_good(weights, of_label[:, rows], counts) if final else weights
 
 
 def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:

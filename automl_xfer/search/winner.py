@@ -49,7 +49,7 @@ class Winner:
 
 
 def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
-    """The ensemble of the finalists, of no more than it takes; of one where one is as good.
+    """The ensemble of the finalists; of one where one is as good as all together.
 
     Who prefers speed gets the fastest finalist that the first does not beat beyond the paired
     interval.
@@ -64,7 +64,7 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
     if session.options.prefer == "speed":
         alike = [finalists[place] for place in equals]
         return Winner(((alike[fastest(session, [each.trial for each in alike])], 1.0),))
-    weights = weigh(session, finalists, equals, fewest=True)
+    weights = weigh(session, finalists, equals, final=True)
     members = zip(finalists, weights.tolist(), strict=True)
     heaviest_first = sorted(members, key=lambda each: -each[1])
     return Winner(tuple((each, weight) for each, weight in heaviest_first if weight > 0))

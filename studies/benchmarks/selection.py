@@ -22,7 +22,7 @@ from automl_xfer.data.image_cache import ImageCache
 from automl_xfer.evaluation.evidence import evidence_weights
 from automl_xfer.evaluation.metrics import log_scores
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.ensemble import ensemble_weights, fewest_as_good, greedy_weights
+from automl_xfer.search.ensemble import alone_if_as_good, ensemble_weights, greedy_weights
 from automl_xfer.search.plan import fold_parts, make_plan, training_parts
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
@@ -140,7 +140,7 @@ RULES: dict[str, Callable[[np.ndarray, Given], np.ndarray]] = {
     "greedy": lambda right, given: greedy_weights(given),
     "evidence": lambda right, given: evidence_weights(log_scores(given)),
     "evidence and greedy": lambda right, given: together(given),
-    "ours: the fewest as good": lambda right, given: fewest_as_good(together(given), given),
+    "ours: one if as good": lambda right, given: alone_if_as_good(together(given), given),
 }
 
 
