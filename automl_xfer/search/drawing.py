@@ -1,11 +1,13 @@
 """Drawing: the next strategy that the sampler has in mind and that may run."""
 
+import logging
 from random import Random
 
 import optuna
 from optuna.trial import TrialState as OptunaState
 
 from automl_xfer.components import Strategy
+from automl_xfer.errors import ComponentError
 from automl_xfer.search.failing import component_keys
 from automl_xfer.search.objective import would_not_end
 from automl_xfer.search.portfolio import enqueue, tried
@@ -17,32 +19,54 @@ from automl_xfer.study.workers import current_worker
 _MOST_DRAWN = 100
 """So many draws in a row that cannot be run, and the search has nothing left to try."""
 
+_MOST_AHEAD = 5
+"""Draws while a trial runs: its process waits for our answer meanwhile."""
+
 _MOST_NEAR = 20
+
+logger = logging.getLogger(__name__)
 
 
 def draw_ahead(session: Session) -> None:
-    """Queue what comes after the trial that runs now, while it does."""
+    """Queue what comes after the trial that runs now, while it does.
+
+    What fails here is logged: the trial must not suffer, and after it the draw is made again.
+    """
     limit = session.options.trials
-    if limit is None or session.trials_run < limit:
-        session.next_waits = enqueue_next(session)
+    if limit is not None and session.trials_run >= limit:
+        return
+    try:
+        session.next_waits = enqueue_next(session, _MOST_AHEAD)
+    except Exception:
+        logger.warning("the next strategy could not be drawn ahead", exc_info=True)
 
 
-def enqueue_next(session: Session) -> bool:
+def enqueue_next(session: Session, most: int = _MOST_DRAWN) -> bool:
     """Queue what the sampler would try next where nothing waits; False if there is nothing."""
     trials = session.optuna_study.get_trials(deepcopy=False)
     if any(trial.state is OptunaState.WAITING for trial in trials):
         return True
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
-    session.optuna_study.sampler = session.samplers[others]
-    study, known = session.study_copy.refreshed(trials, with_running=others), tried(session)
+    known = tried(session)
     random = Random(session.options.seed + len(known))
-    for _ in range(_MOST_DRAWN):
-        found = _draw(session, study, known, random)
-        if found is not None:
-            enqueue(session, found, {})
-            return True
+    with session.study_copy.with_trials(trials, running=others) as study:
+        for _ in range(most):
+            if session.should_stop():
+                return False
+            found = _draw(session, study, known, random)
+            if found is not None and _is_queued(session, found):
+                return True
     return False
+
+
+def _is_queued(session: Session, strategy: Strategy) -> bool:
+    """Queue it, unless its values cannot be drawn: a plugin's component may change them."""
+    try:
+        enqueue(session, strategy, {})
+    except ComponentError:
+        return False
+    return True
 
 
 def _draw(

@@ -80,7 +80,9 @@ def alone_if_as_good(weights: Weights, of_label: Given, counts: ImageCounts = 1.
     together = (log_scores(weights @ of_label) * counts).mean()
     if alone[best] < together - _ROUNDING:
         return weights
-    return np.eye(1, len(weights), best, dtype=np.float32)[0]
+    chosen = np.zeros_like(weights)
+    chosen[best] = 1
+    return chosen
 
 
 def greedy_weights(

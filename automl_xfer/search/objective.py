@@ -45,21 +45,19 @@ def objective(
     session: Session, trial: optuna.Trial, meanwhile: Callable[[], None] = lambda: None
 ) -> float:
     """Run and record one strategy, and do something while it runs; what Optuna optimises."""
+    session.draws_skipped += 1
+    if not _was_queued(trial):
+        raise TrialFailedError("another process took what waited")
     strategy = with_teacher(session, session.space.suggest(trial))
     if strategy is None:
-        session.draws_skipped += 1
         raise TrialFailedError("there is no frozen strategy yet to learn from")
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
-    if (
-        not _is_what_was_queued(session, trial, strategy)
-        or session.removed & set(component_keys(strategy))
-        or would_not_end(session, strategy, role)
-    ):
-        session.draws_skipped += 1
-        raise optuna.TrialPruned
-    if QUEUED not in trial.user_attrs and strategy.to_json() in tried(session):
-        session.draws_skipped += 1  # another process took what was queued here
-        raise TrialFailedError("drawn before")
+    if not _is_what_was_queued(session, trial, strategy):
+        raise TrialFailedError("it ran before, or is queued anew")
+    if session.removed & set(component_keys(strategy)):
+        raise TrialFailedError("a component of it kept failing")
+    if would_not_end(session, strategy, role):
+        raise optuna.TrialPruned  # the sampler takes it for a bad one
     session.draws_skipped = 0
     session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
@@ -82,15 +80,22 @@ def objective(
     return record.score
 
 
+def _was_queued(trial: optuna.Trial) -> bool:
+    """Whether the trial came from the queue: an empty one Optuna would draw in the database."""
+    if QUEUED in trial.user_attrs:
+        return True
+    return "fixed_params" in trial.storage.get_trial_system_attrs(trial._trial_id)
+
+
 def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strategy) -> bool:
-    """Whether the draw is the strategy that was queued, and nobody ran it meanwhile.
+    """Whether this is the strategy that was queued, and nobody ran it meanwhile.
 
     Optuna draws anew, without a word, where a queued choice has another set of names by now; the
     strategy is then queued again under the names of today.
     """
     queued = trial.user_attrs.get(QUEUED)
-    if queued is None:
-        return True
+    if queued is None:  # by a user, with Optuna's own means
+        return strategy.to_json() not in tried(session)
     if queued in tried(session):
         return False
     if queued != without_teacher(strategy).to_json():

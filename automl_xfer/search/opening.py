@@ -157,6 +157,7 @@ def _open_study(
         storage=open_optuna_storage(url),
         study_name=name,
         direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed=options.seed),  # all is drawn on a copy
         # Asked after epochs only, which are reported where there is a single fold.
         pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
         load_if_exists=True,

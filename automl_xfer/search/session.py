@@ -1,6 +1,7 @@
 """Session: what the phases of one running search share."""
 
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,7 @@ from automl_xfer.search.study_copy import StudyCopy
 from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
+from automl_xfer.study.workers import current_worker
 
 _MICRO_BATCHES = "micro_batches"
 
@@ -144,19 +146,6 @@ class Session:
             self.tell(Note(message, warning))
 
     @cached_property
-    def samplers(self) -> dict[bool, optuna.samplers.TPESampler]:
-        """By whether other processes run trials of the study now.
-
-        What they run counts as bad, so that no two go to one place; for that the database is read
-        before every parameter, which one process alone need not do.
-        """
-        seed = 2 * (self.options.seed + len(self.trials()))
-        return {
-            others: optuna.samplers.TPESampler(seed=seed + others, constant_liar=others)
-            for others in (False, True)
-        }
-
-    @cached_property
     def history(self) -> TrialHistory:
         """The study's trials as this process knows them."""
         return TrialHistory(self.store, self.name)
@@ -164,7 +153,9 @@ class Session:
     @cached_property
     def study_copy(self) -> StudyCopy:
         """Optuna's study in memory, for draws that may come to nothing."""
-        return StudyCopy(self.optuna_study)
+        seed = self.options.seed + len(self.trials())
+        own = zlib.crc32(f"{seed} {current_worker()}".encode())
+        return StudyCopy(self.optuna_study.direction, 2 * seed, own)
 
     def trials(self) -> list[TrialRecord]:
         """All trials of the study as they are now, by id."""

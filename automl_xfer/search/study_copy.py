@@ -1,6 +1,7 @@
 """A copy of Optuna's study in memory, to draw from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -12,35 +13,35 @@ class StudyCopy:
     """What a study's trials tell a sampler, without a database.
 
     A draw from it takes a fraction of the time of one that is written parameter by parameter, and
-    leaves no trial behind where it comes to nothing.
+    leaves no trial behind where it comes to nothing. Its samplers know this study only: Optuna's
+    remember by trial number what they saw.
     """
 
-    def __init__(self, original: optuna.Study) -> None:
-        self._original = original
-        self._begin()
-
-    def _begin(self) -> None:
-        self._study = optuna.create_study(direction=self._original.direction)
+    def __init__(self, direction: optuna.study.StudyDirection, seed: int, own_seed: int) -> None:
+        """`own_seed` differs between processes that run one study at a time."""
+        self._samplers = {
+            False: optuna.samplers.TPESampler(seed=seed, constant_liar=False),
+            True: optuna.samplers.TPESampler(seed=own_seed, constant_liar=True),
+        }
+        self._study = optuna.create_study(direction=direction, sampler=self._samplers[False])
         self._copied: set[int] = set()
 
-    def refreshed(self, trials: Iterable[FrozenTrial], *, with_running: bool) -> optuna.Study:
-        """The copy with what was told since, of all `trials`, and with the original's sampler.
+    @contextmanager
+    def with_trials(
+        self, trials: Iterable[FrozenTrial], *, running: bool
+    ) -> Iterator[optuna.Study]:
+        """The copy with what was told of all `trials`, and for now with those that run.
 
-        `with_running` for a sampler that looks at what others run: such a copy serves once.
+        Where others run some (`running`) these count as bad, so that no two go to one place.
         """
-        if with_running:
-            self._begin()
-        states = (*_TELLING, TrialState.RUNNING) if with_running else _TELLING
         for trial in trials:
-            if trial.state in states:
-                self._take(trial)
-        made = self._study
-        made.sampler = self._original.sampler
-        if with_running:
-            self._begin()
-        return made
-
-    def _take(self, trial: FrozenTrial) -> None:
-        if trial.number not in self._copied:
-            self._copied.add(trial.number)
-            self._study.add_trial(trial)
+            if trial.state in _TELLING and trial.number not in self._copied:
+                self._copied.add(trial.number)
+                self._study.add_trial(trial)
+        self._study.sampler = self._samplers[running]
+        before = len(self._study.get_trials(deepcopy=False))
+        now = [trial for trial in trials if running and trial.state is TrialState.RUNNING]
+        self._study.add_trials(now)
+        yield self._study
+        for number in range(before, before + len(now)):
+            self._study.tell(number, state=TrialState.FAIL)

@@ -1,15 +1,22 @@
 """What comes next: drawn in memory, queued once, with an eye on what other processes run."""
 
+import time
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from automl_xfer.search.drawing import enqueue_next
-from automl_xfer.search.objective import new_record
+from automl_xfer.search.drawing import draw_ahead, enqueue_next
+from automl_xfer.search.objective import TrialFailedError, new_record, objective
 from automl_xfer.search.opening import open_session
-from automl_xfer.search.portfolio import QUEUED
+from automl_xfer.search.portfolio import QUEUED, enqueue
+from automl_xfer.search.run import run_one_trial
 from automl_xfer.search.study_copy import StudyCopy
 from automl_xfer.study.records import Role
+from automl_xfer.study.records import TrialState as RecordState
+
+TIMINGS = {"fit": 0.1, "predict": 0.1}
 
 
 @pytest.fixture
@@ -59,53 +66,109 @@ def test_what_was_tried_is_not_drawn_again_and_nothing_new_ends_the_search(sessi
 def test_the_sampler_minds_running_trials_where_others_run_them(session, others, monkeypatch):
     record = new_record(session, session.space.strategy(), Role.SEARCH, 0)
     if others:
-        object.__setattr__(record, "worker", "elsewhere:1:0.00")
+        record = replace(record, worker="elsewhere:1:0.00")
     session.store.add_trial(record)
-    asked = []
-    refreshed = StudyCopy.refreshed
-    monkeypatch.setattr(
-        StudyCopy,
-        "refreshed",
-        lambda copy, trials, *, with_running: (
-            asked.append(with_running) or refreshed(copy, trials, with_running=with_running)
-        ),
-    )
+    running = session.optuna_study.ask()
+    session.space.suggest(running)
+    drawn_from = []
+    ask = optuna.Study.ask
+    monkeypatch.setattr(optuna.Study, "ask", lambda study: drawn_from.append(study) or ask(study))
     assert enqueue_next(session)
-    assert asked == [others]
-    assert session.optuna_study.sampler is session.samplers[others]
+    (copy,) = set(drawn_from)
+    assert copy.sampler._constant_liar is others
+    params = [trial.params for trial in copy.get_trials()]
+    assert (running.params in params) is others
 
 
-def test_a_copy_holds_what_was_told_and_what_is_drawn_from_it_stays_there():
+def test_sessions_that_take_what_others_queued_go_on(options):
+    """Each draws in memory; one that finds its queue empty draws again, and none draws in SQL."""
+    first, second = (open_session(options, lambda event: None, lambda: False) for _ in range(2))
+    for mine, other in ((first, second), (second, first), (first, second)):
+        assert enqueue_next(mine)
+        taken = other.optuna_study.ask()
+        with pytest.raises(TrialFailedError, match="another process took"):
+            objective(mine, mine.optuna_study.ask())
+        strategy = other.space.suggest(taken)
+        assert strategy.to_json() == taken.user_attrs[QUEUED]
+        other.store.add_trial(new_record(other, strategy, Role.SEARCH, 0))
+        other.optuna_study.tell(taken, 0.5)
+        time.sleep(0.06)  # so late the other's trial is seen
+        with pytest.raises(TrialFailedError, match="it ran before"):
+            enqueue(mine, strategy, {})
+            objective(mine, mine.optuna_study.ask())
+
+
+def test_a_search_draws_ahead_but_not_beyond_its_trials(options, monkeypatch):
+    waited = []
+
+    def executed(session, strategy, record, plan, timeout, report, meanwhile):
+        meanwhile()
+        waited.append(len(waiting(session)))
+        return session.store.add_trial(
+            replace(record, state=RecordState.COMPLETE, score=0.5, timings=TIMINGS)
+        )
+
+    monkeypatch.setattr("automl_xfer.search.objective.execute", executed)
+    monkeypatch.setattr("automl_xfer.search.run.seconds_to_end", lambda session: 1.0)
+    session = open_session(replace(options, trials=4), lambda event: None, lambda: False)
+    while session.trials_run < 4:
+        assert run_one_trial(session)
+    assert waited == [1, 1, 1, 0]
+    assert {trial.state for trial in session.optuna_study.trials} == {TrialState.COMPLETE}
+
+
+def test_what_fails_while_a_trial_runs_is_drawn_again_after_it(session, monkeypatch):
+    def broken(session, most):
+        raise RuntimeError("the database is away")
+
+    monkeypatch.setattr("automl_xfer.search.drawing.enqueue_next", broken)
+    draw_ahead(session)
+    assert not session.next_waits
+
+
+def test_a_request_to_stop_ends_the_drawing(session, monkeypatch):
+    session.should_stop = lambda: True
+    assert not enqueue_next(session)
+    assert session.optuna_study.trials == []
+
+
+def test_a_copy_holds_what_was_told_and_for_now_what_runs():
     study = optuna.create_study(direction="maximize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     running, lost = study.ask(), study.ask()
     running.suggest_float("x", 0, 1)
     study.tell(lost, state=TrialState.FAIL)
     study.enqueue_trial({"x": 0.5})
-    copy = StudyCopy(study)
-    held = copy.refreshed(study.trials, with_running=False)
-    assert [trial.params for trial in held.trials] == [t.params for t in study.trials[:3]]
-    assert held.direction == study.direction
-    assert held.sampler is study.sampler
-    held.ask().suggest_float("x", 0, 1)
+    copy = StudyCopy(study.direction, 0, 1)
+    told = [trial.params for trial in study.trials[:3]]
+    with copy.with_trials(study.trials, running=False) as held:
+        assert [trial.params for trial in held.trials] == told
+        assert held.direction == study.direction
+        held.tell(held.ask(), state=TrialState.FAIL)
+    with copy.with_trials(study.trials, running=True) as held:
+        now = held.get_trials(states=(TrialState.RUNNING,))
+        assert [trial.params for trial in now] == [running.params]
+    assert held.get_trials(states=(TrialState.RUNNING,)) == []
     assert len(study.trials) == 6
     study.tell(running, 0.7)
-    told = copy.refreshed(study.trials, with_running=False).get_trials(
-        states=(TrialState.COMPLETE,)
-    )
-    assert [trial.value for trial in told] == [t.value for t in study.trials[:4]]
+    with copy.with_trials(study.trials, running=True) as held:
+        complete = held.get_trials(states=(TrialState.COMPLETE,))
+        assert [trial.params for trial in complete] == [*told, running.params]
 
 
-def test_a_copy_with_what_runs_is_made_anew_each_time():
+def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():
+    """Optuna's samplers remember by trial number what they saw of a study."""
     study = optuna.create_study(direction="maximize")
-    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-    running = study.ask()
-    running.suggest_float("x", 0, 1)
-    copy = StudyCopy(study)
-    states = [trial.state for trial in copy.refreshed(study.trials, with_running=True).trials]
-    assert states == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.RUNNING]
-    study.tell(running, 0.7)
-    for _ in range(2):
-        states = [trial.state for trial in copy.refreshed(study.trials, with_running=True).trials]
-        assert states == [TrialState.COMPLETE] * 3
-    assert len(copy.refreshed(study.trials, with_running=False).trials) == 3
+    copy = StudyCopy(study.direction, 0, 1)
+    for number in range(30):
+        with copy.with_trials(study.trials, running=number % 3 == 0) as held:
+            drawn = held.ask()
+            values = {name: drawn.suggest_float(name, 0, 1) for name in ("x", f"y{number % 2}")}
+            held.tell(drawn, state=TrialState.FAIL)
+        study.enqueue_trial(values)
+        trial = study.ask()
+        for name in values:
+            trial.suggest_float(name, 0, 1)
+        if number % 4:
+            study.tell(trial, values["x"])
+    assert len(held.get_trials(states=(TrialState.COMPLETE,))) > 20
