@@ -19,6 +19,6 @@ def test_the_twenty_best_so_far_have_a_picture(better, has_one):
 
 
 def test_what_has_no_score_has_no_picture():
-    session = SimpleNamespace(complete_trials=lambda: [])
+    session = SimpleNamespace(complete_trials=list)
     assert not _is_among_best(session, replace(RECORD, state=TrialState.PRUNED))
     assert not _is_among_best(session, replace(RECORD, score=None))
