@@ -1,5 +1,6 @@
 """Finalists: the best strategies again with other seeds and folds, then one winner."""
 
+import json
 import math
 from contextlib import suppress
 from dataclasses import replace
@@ -26,8 +27,8 @@ from automl_xfer.study.records import Role, TrialRecord, TrialState
 N_FINALISTS = 5
 N_REPEATS = 2
 
-_POOL = 20
-"""So many of the best by score, and by log-loss, are weighed against each other."""
+_POOL = 40
+"""So many of the best by log-loss, each of another kind, are weighed against each other."""
 
 _RESERVE = 1.2
 """A round of repeats may take so many times as long as the trials did."""
@@ -56,14 +57,27 @@ def finalists_of_search(session: Session) -> list[Finalist]:
 
 
 def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]:
-    """The first, and of the best by score and by log-loss those that have a weight."""
+    """The first, and of the best of each kind by log-loss those that have a weight.
+
+    A search tries many neighbours of what is good. On few images the luckiest of them would crowd
+    out all others, and an ensemble of them is hardly better than one.
+    """
     by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
-    pool = {trial.id: trial for trial in (*ranking[:_POOL], *by_loss[:_POOL])}
+    kinds: dict[str, TrialRecord] = {}
+    for trial in by_loss:
+        kinds.setdefault(_kind(trial), trial)
+    pool = {trial.id: trial for trial in (ranking[0], *list(kinds.values())[:_POOL])}
     there = [trial for trial in pool.values() if has_predictions(session, trial)]
     finalists = [Finalist(trial) for trial in there or ranking[:1]]
     weights = weigh(session, finalists, range(len(finalists)))
     first, *others = zip(finalists, weights, strict=True)
     return [first[0], *(each for each, weight in others if weight > 0)]
+
+
+def _kind(trial: TrialRecord) -> str:
+    """What two trials have in common that see the images alike: all but how a head is tuned."""
+    seen = {axis: trial.strategy[axis] for axis in ("backbone", "freezing", "alignment")}
+    return json.dumps([seen, trial.strategy["head"]["name"]], sort_keys=True)
 
 
 def _without_labels(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:

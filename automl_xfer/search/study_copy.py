@@ -42,6 +42,8 @@ class StudyCopy:
         before = len(self._study.get_trials(deepcopy=False))
         now = [trial for trial in trials if running and trial.state is TrialState.RUNNING]
         self._study.add_trials(now)
-        yield self._study
-        for number in range(before, before + len(now)):
-            self._study.tell(number, state=TrialState.FAIL)
+        try:
+            yield self._study
+        finally:
+            for number in range(before, before + len(now)):
+                self._study.tell(number, state=TrialState.FAIL)

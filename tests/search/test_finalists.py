@@ -136,6 +136,19 @@ def test_with_target_labels_the_evidence_says_who_may_win(labelled):
     assert found == [SAME_KIND.id, SOURCE_ONLY.id]  # of one kind, and far ahead of the third
 
 
+def test_neighbours_of_a_good_one_do_not_crowd_out_others(labelled):
+    """Whatever else its head is told, one of a kind is weighed: the best by log-loss."""
+    best, other, _ = labelled.complete_trials()
+    head = {**best.strategy["head"], "width": 1}
+    near = replace(best, id=50, strategy={**best.strategy, "head": head})
+    worse = replace(near, id=51, metrics={"log-loss": 9.0})
+    labelled.complete_trials = lambda: [other, best, near, worse]
+    assert {each.trial.id for each in finalists.finalists_of_search(labelled)} == {
+        other.id,
+        best.id,
+    }
+
+
 def test_for_speed_one_of_each_kind_is_weighed(labelled):
     labelled.options.prefer = "speed"
     found = [each.trial.id for each in finalists.finalists_of_search(labelled)]
