@@ -65,7 +65,7 @@ def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]
     by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
     kinds: dict[str, TrialRecord] = {}
     for trial in by_loss:
-        kinds.setdefault(_kind(trial), trial)
+        kinds.setdefault(kind_of(trial), trial)
     pool = {trial.id: trial for trial in (ranking[0], *list(kinds.values())[:_POOL])}
     there = [trial for trial in pool.values() if has_predictions(session, trial)]
     finalists = [Finalist(trial) for trial in there or ranking[:1]]
@@ -74,7 +74,7 @@ def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]
     return [first[0], *(each for each, weight in others if weight > 0)]
 
 
-def _kind(trial: TrialRecord) -> str:
+def kind_of(trial: TrialRecord) -> str:
     """What two trials have in common that see the images alike: all but how a head is tuned."""
     seen = {axis: trial.strategy[axis] for axis in ("backbone", "freezing", "alignment")}
     return json.dumps([seen, trial.strategy["head"]["name"]], sort_keys=True)
