@@ -1,9 +1,7 @@
 """Drawing: the next strategy that the sampler has in mind and that may run."""
 
 import logging
-from random import Random
 
-import optuna
 from optuna.trial import TrialState as OptunaState
 
 from automl_xfer.components import Strategy
@@ -42,20 +40,26 @@ def draw_ahead(session: Session) -> None:
 
 
 def enqueue_next(session: Session, most: int = _MOST_DRAWN) -> bool:
-    """Queue what the sampler would try next where nothing waits; False if there is nothing."""
+    """Queue what the sampler would try next where nothing waits.
+
+    False if so many draws came to nothing, or the user asks to stop.
+    """
     trials = session.optuna_study.get_trials(deepcopy=False)
     if any(trial.state is OptunaState.WAITING for trial in trials):
         return True
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
     known = tried(session)
-    random = Random(session.options.seed + len(known))
     with session.study_copy.with_trials(trials, running=others) as study:
         for _ in range(most):
             if session.should_stop():
                 return False
-            found = _draw(session, study, known, random)
-            if found is not None and _is_queued(session, found):
+            trial = study.ask()
+            found = _found(session, session.space.suggest(trial), known)
+            queued = found is not None and _is_queued(session, found)
+            # The sampler takes a pruned trial for a bad one; a failed one tells it nothing.
+            study.tell(trial, state=OptunaState.FAIL if queued else OptunaState.PRUNED)
+            if queued:
                 return True
     return False
 
@@ -69,28 +73,20 @@ def _is_queued(session: Session, strategy: Strategy) -> bool:
     return True
 
 
-def _draw(
-    session: Session, study: optuna.Study, known: set[str], random: Random
-) -> Strategy | None:
-    """One draw, or a strategy near it where it was run before; None if it may not run.
+def _found(session: Session, drawn: Strategy, known: set[str]) -> Strategy | None:
+    """What was drawn, or a strategy near it where it was run before; None if it may not run.
 
     Late in a search the sampler draws what it has drawn before more and more often.
     """
-    trial = study.ask()
-    drawn = session.space.suggest(trial)
-    if drawn.to_json() not in known:
-        found = drawn if _may_run(session, drawn) else None
-    else:
-        found = _near(session, drawn, known, random)
-    # The sampler takes a pruned trial for a bad one, and moves on; a failed one tells it nothing.
-    study.tell(trial, state=OptunaState.PRUNED if found is None else OptunaState.FAIL)
-    return found
+    if drawn.to_json() in known:
+        return _near(session, drawn, known)
+    return drawn if _may_run(session, drawn) else None
 
 
-def _near(session: Session, strategy: Strategy, known: set[str], random: Random) -> Strategy | None:
+def _near(session: Session, strategy: Strategy, known: set[str]) -> Strategy | None:
     """A strategy that differs from `strategy` in a few answers and may run, if one is found."""
     for _ in range(_MOST_NEAR):
-        near = session.space.neighbour(strategy, random)
+        near = session.space.neighbour(strategy, session.study_copy.random)
         if near.to_json() not in known and _may_run(session, near):
             return near
     return None

@@ -69,13 +69,16 @@ def _heaviest(weights: Weights, fits: Fits) -> Weights:
     return shares
 
 
-def alone_if_as_good(weights: Weights, of_label: Given, counts: ImageCounts = 1.0) -> Weights:
-    """(M,) the best member alone where it is no worse than all together; else `weights`.
+def alone_if_as_good(
+    weights: Weights, of_label: Given, good: Sequence[int], counts: ImageCounts = 1.0
+) -> Weights:
+    """(M,) the best of the `good` members alone where it is no worse than all together.
 
-    By the mean log score of the held-out images.
+    Else `weights`. By the mean log score of the held-out images.
     """
-    alone = (log_scores(of_label) * counts).mean(1)
-    alone[weights == 0] = -np.inf
+    alone = np.full(len(weights), -np.inf)
+    members = [place for place in good if weights[place] > 0]
+    alone[members] = (log_scores(of_label[members]) * counts).mean(1)
     best = int(np.argmax(alone))
     together = (log_scores(weights @ of_label) * counts).mean()
     if alone[best] < together - _ROUNDING:

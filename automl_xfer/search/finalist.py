@@ -92,7 +92,7 @@ def weigh(
     assert target is not None and target.labels is not None
     counts = image_counts(session.plan.metric, target.labels[rows])
     weights = ensemble_weights(of_label[:, rows], scores, good, fits, counts)
-    return alone_if_as_good(weights, of_label[:, rows], counts) if final else weights
+    return alone_if_as_good(weights, of_label[:, rows], good, counts) if final else weights
 
 
 def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:

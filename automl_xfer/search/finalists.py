@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from automl_xfer.components import Strategy
 from automl_xfer.search.child import StopRequested
@@ -62,22 +64,36 @@ def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]
     A search tries many neighbours of what is good. On few images the luckiest of them would crowd
     out all others, and an ensemble of them is hardly better than one.
     """
+    best = next((trial for trial in ranking if has_predictions(session, trial)), ranking[0])
     by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
     kinds: dict[str, TrialRecord] = {}
     for trial in by_loss:
-        kinds.setdefault(kind_of(trial), trial)
-    pool = {trial.id: trial for trial in (ranking[0], *list(kinds.values())[:_POOL])}
-    there = [trial for trial in pool.values() if has_predictions(session, trial)]
-    finalists = [Finalist(trial) for trial in there or ranking[:1]]
+        if trial.id not in session.kinds:
+            session.kinds[trial.id] = kind_of(trial)
+        kind = session.kinds[trial.id]
+        if kind not in kinds and has_predictions(session, trial):
+            kinds[kind] = trial
+    pool = {trial.id: trial for trial in (best, *list(kinds.values())[:_POOL])}
+    finalists = [Finalist(trial) for trial in pool.values()]
     weights = weigh(session, finalists, range(len(finalists)))
     first, *others = zip(finalists, weights, strict=True)
     return [first[0], *(each for each, weight in others if weight > 0)]
 
 
 def kind_of(trial: TrialRecord) -> str:
-    """What two trials have in common that see the images alike: all but how a head is tuned."""
-    seen = {axis: trial.strategy[axis] for axis in ("backbone", "freezing", "alignment")}
-    return json.dumps([seen, trial.strategy["head"]["name"]], sort_keys=True)
+    """What neighbours have in common: all that decides what a head sees, and which head it is.
+
+    Numbers count to one digit. How a head is tuned and training is optimised does not count.
+    """
+    axes = ("backbone", "freezing", "alignment", "augmentation")
+    seen = {axis: _rounded(trial.strategy[axis]) for axis in axes}
+    names = [trial.strategy[axis]["name"] for axis in ("head", "regularizer")]
+    return json.dumps([seen, names], sort_keys=True)
+
+
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {key: f"{each:.1g}" for key, each in values.items() if type(each) in (int, float)}
+    return {**values, **numbers}
 
 
 def _without_labels(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:

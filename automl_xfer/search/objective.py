@@ -28,7 +28,7 @@ from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import DESCRIPTION, QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.session import Session
-from automl_xfer.search.teacher import with_teacher, without_teacher
+from automl_xfer.search.teacher import with_teacher
 from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
 from automl_xfer.search.watch import Watch
@@ -48,12 +48,13 @@ def objective(
     session.draws_skipped += 1
     if not _was_queued(trial):
         raise TrialFailedError("another process took what waited")
-    strategy = with_teacher(session, session.space.suggest(trial))
+    drawn = session.space.suggest(trial)
+    if not _is_what_was_queued(session, trial, drawn):
+        raise TrialFailedError("it ran before, or is queued anew")
+    strategy = with_teacher(session, drawn)
     if strategy is None:
         raise TrialFailedError("there is no frozen strategy yet to learn from")
     role = Role(trial.user_attrs.get("role", Role.SEARCH))
-    if not _is_what_was_queued(session, trial, strategy):
-        raise TrialFailedError("it ran before, or is queued anew")
     if session.removed & set(component_keys(strategy)):
         raise TrialFailedError("a component of it kept failing")
     if would_not_end(session, strategy, role):
@@ -98,7 +99,7 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
         return strategy.to_json() not in tried(session)
     if queued in tried(session):
         return False
-    if queued != without_teacher(strategy).to_json():
+    if queued != strategy.to_json():
         made = Strategy.from_dict(json.loads(queued), session.catalog.classes)
         if session.space.is_admissible(made):
             kept = {key: trial.user_attrs.get(key) for key in ("role", "baseline")}
@@ -221,7 +222,6 @@ def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Pl
         predictions_path=(session.directory / "trials" / _file_name(record)).resolve(),
         plugins=session.plugins,
         micro_batches=session.micro_batches,
-        compiler=session.compiler,
     )
 
 

@@ -71,6 +71,7 @@ class Session:
     next_waits: bool = False  # whether a strategy was queued while the last trial ran
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
+    kinds: dict[int, str] = field(default_factory=dict)  # by trial, of which neighbours are one
     best_interval: tuple[int, tuple[float, float]] | None = None  # of the best trial so far, by id
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """By trial: what it gave the labels of its held-out images (N,)."""
@@ -153,9 +154,9 @@ class Session:
     @cached_property
     def study_copy(self) -> StudyCopy:
         """Optuna's study in memory, for draws that may come to nothing."""
-        seed = self.options.seed + len(self.trials())
-        own = zlib.crc32(f"{seed} {current_worker()}".encode())
-        return StudyCopy(self.optuna_study.direction, 2 * seed, own)
+        seed = f"{self.options.seed} {len(self.trials())}"
+        alone, beside = (zlib.crc32(f"{seed} {each}".encode()) for each in ("", current_worker()))
+        return StudyCopy(self.optuna_study.direction, alone, beside)
 
     def trials(self) -> list[TrialRecord]:
         """All trials of the study as they are now, by id."""
@@ -177,11 +178,6 @@ class Session:
                 f"The memory of {self.device} did not suffice: training steps add up {needed} "
                 "parts of a batch from now on."
             )
-
-    @property
-    def compiler(self) -> str | None:
-        """What compiles long training: on a CPU nothing, where compiled steps took longer."""
-        return "inductor" if self.options.compile and self.device != "cpu" else None
 
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""

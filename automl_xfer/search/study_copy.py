@@ -1,7 +1,8 @@
 """A copy of Optuna's study in memory, to draw from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from random import Random
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -25,10 +26,11 @@ class StudyCopy:
         }
         self._study = optuna.create_study(direction=direction, sampler=self._samplers[False])
         self._copied: set[int] = set()
+        self.random = Random(own_seed)  # for what is near a draw
 
     @contextmanager
     def with_trials(
-        self, trials: Iterable[FrozenTrial], *, running: bool
+        self, trials: Sequence[FrozenTrial], *, running: bool
     ) -> Iterator[optuna.Study]:
         """The copy with what was told of all `trials`, and for now with those that run.
 
@@ -39,11 +41,10 @@ class StudyCopy:
                 self._copied.add(trial.number)
                 self._study.add_trial(trial)
         self._study.sampler = self._samplers[running]
-        before = len(self._study.get_trials(deepcopy=False))
-        now = [trial for trial in trials if running and trial.state is TrialState.RUNNING]
-        self._study.add_trials(now)
         try:
+            if running:
+                self._study.add_trials(t for t in trials if t.state is TrialState.RUNNING)
             yield self._study
-        finally:
-            for number in range(before, before + len(now)):
-                self._study.tell(number, state=TrialState.FAIL)
+        finally:  # also of a draw that an error ended
+            for left in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._study.tell(left.number, state=TrialState.FAIL)

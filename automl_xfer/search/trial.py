@@ -42,7 +42,6 @@ class TrialRequest:
     predictions_path: Path
     plugins: PluginSource
     micro_batches: int = 1
-    compiler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,6 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
         request.seed,
         FeatureCache(request.cache_directory),
         micro_batches=request.micro_batches,
-        compiler=request.compiler,
     )
     run = _Run(request, strategy, classes, context, channel)
     with suppress(_PrunedError):

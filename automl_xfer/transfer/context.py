@@ -14,7 +14,6 @@ class FitContext:
 
     `stage_dtype` is how activations of frozen stages are kept; None: they are computed each time.
     A training step adds up the gradients of so many `micro_batches`, where memory asks for it.
-    Long training is compiled by the `compiler`, a backend of torch.compile; None: none is.
     """
 
     device: str
@@ -22,4 +21,3 @@ class FitContext:
     cache: FeatureCache
     stage_dtype: DTypeLike | None = np.float16
     micro_batches: int = 1
-    compiler: str | None = None

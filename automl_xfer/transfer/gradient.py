@@ -14,7 +14,6 @@ from automl_xfer.components import AlignmentMethod, StagedModel, Strategy
 from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.transfer.averaging import StartingWeights
-from automl_xfer.transfer.compiling import LONG_FIT, compile_stages
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
@@ -91,7 +90,6 @@ def train(
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     boundary = -1
-    compiler = context.compiler if optimization.epochs * loader.steps >= LONG_FIT else None
     for epoch in range(optimization.epochs):
         first = apply_freezing(model.backbone, strategy.freezing, epoch)
         now = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
@@ -99,13 +97,11 @@ def train(
             optimizer, trained = _make_optimizer(training), now
         if first != boundary or not (model.training and model.backbone.training):  # predicted with
             _set_modes(model, first, strategy)
-            compile_stages(model.backbone.stages[first:], compiler)
             boundary = first
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
             with before.mixed(model):
                 on_epoch(epoch, model)
-    compile_stages(model.backbone.stages, None)
     strategy.freezing.unwrap(model.backbone)
     before.mix_into(model)
     for parameter in model.parameters():

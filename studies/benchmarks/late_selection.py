@@ -2,12 +2,12 @@
 
     python studies/benchmarks/late_selection.py --shared ../shared STUDY_FOLDER ...
 
-Each folder is one that race.py keeps of ours: KEEP/ours-.../TASK. The frozen strategies that are
-among the 40 best of the study by score or by log-loss are fitted on its labelled images and asked
-for up to 300 other images of the domain, which are neither the study's nor test images of
-../shared/tasks. Then each rule chooses by the study's held-out predictions alone. Prints for each
-study and rule the accuracy in per cent and the mean log score on the other images, and the number
-of models. The folders are read only: a copy of each is opened.
+Each folder is one that race.py keeps of ours: KEEP/ours-.../TASK. The frozen strategies that a
+rule looks at, the 20 best of the study by score and by log-loss and the best of each kind, are
+fitted on its labelled images and asked for up to 300 other images of the domain, which are neither
+the study's nor test images of ../shared/tasks. Then each rule chooses by the study's held-out
+predictions alone. Prints for each study and rule the accuracy in per cent and the mean log score on
+the other images, and the number of models. The folders are read only: a copy of each is opened.
 """
 
 import argparse
@@ -45,7 +45,7 @@ DOMAINS = {
     "art-20shot": "pacs/art_painting",
     "caltech-5shot": "office_caltech10/caltech",
 }
-POOL, MOST_OTHERS = 40, 300
+MOST_NEAR, MOST_KINDS, MOST_OTHERS = 20, 40, 300
 
 
 def main() -> None:
@@ -72,10 +72,7 @@ def one_study(folder: Path, shared: Path, cache: Path) -> None:
     weights = str(shared / "weights")
     options = SearchOptions("task.csv", study=folder.name, weights_dir=weights, seed=seed)
     session = open_session(options, lambda event: None, lambda: False)
-    trials = session.complete_trials()
-    by_loss = sorted(trials, key=lambda trial: trial.metrics.get("log-loss", np.inf))
-    best = {each.id: each for each in (*ranked(session, trials)[:POOL], *by_loss[:POOL])}
-    pool = [each for each in best.values() if strategy_of(session, each).frozen]
+    pool = pool_of(session)
     other = other_images(session, folder.name, shared, cache)
     context = FitContext("cpu", options.seed, FeatureCache(cache))
     parts = training_parts(session.prepared.data)
@@ -91,6 +88,18 @@ def one_study(folder: Path, shared: Path, cache: Path) -> None:
         name = f"{folder.parent.name} {folder.name}"
         models = np.count_nonzero(weights)
         print(f"| {name} | {title} | {100 * right:.1f} | {log_score:.3f} | {models} |", flush=True)
+
+
+def pool_of(session: Session) -> list[TrialRecord]:
+    """The frozen trials that one of the rules looks at, the best by score first."""
+    trials = [t for t in session.complete_trials() if strategy_of(session, t).frozen]
+    by_score = ranked(session, trials)
+    by_loss = sorted(trials, key=lambda trial: trial.metrics.get("log-loss", np.inf))
+    kinds: dict[str, TrialRecord] = {}
+    for trial in by_loss:
+        kinds.setdefault(kind_of(trial), trial)
+    looked_at = (*by_score[:MOST_NEAR], *by_loss[:MOST_NEAR], *list(kinds.values())[:MOST_KINDS])
+    return list({trial.id: trial for trial in looked_at}.values())
 
 
 def strategy_of(session: Session, trial: TrialRecord):
@@ -113,12 +122,12 @@ def other_images(session: Session, task: str, shared: Path, cache: Path) -> Part
 def chosen(given: Given, pool: Sequence[TrialRecord]) -> list[tuple[str, np.ndarray]]:
     """(rule, weights over the pool)."""
     by_log_score = np.argsort(-log_scores(given).mean(1), kind="stable")
-    by_score = np.argsort([-(trial.score or 0) for trial in pool], kind="stable")
-    twenty = sorted({*by_log_score[:20].tolist(), *by_score[:20].tolist()})
+    by_score = np.arange(len(pool))
+    twenty = sorted({*by_log_score[:MOST_NEAR].tolist(), *by_score[:MOST_NEAR].tolist()})
     kinds: dict[str, int] = {}
     for place in by_log_score.tolist():
         kinds.setdefault(kind_of(pool[place]), place)
-    each = sorted(kinds.values())
+    each = sorted({0, *list(kinds.values())[:MOST_KINDS]})
 
     def over(places: list[int], weights: np.ndarray) -> np.ndarray:
         whole = np.zeros(len(given))
@@ -135,7 +144,10 @@ def chosen(given: Given, pool: Sequence[TrialRecord]) -> list[tuple[str, np.ndar
         ("evidence, 20 best by each", over(twenty, evidence_weights(log_scores(given[twenty])))),
         ("both, 20 best by each", over(twenty, weighed(twenty))),
         ("both, best of each kind", over(each, weighed(each))),
-        ("ours: that, or one if as good", over(each, alone_if_as_good(weighed(each), given[each]))),
+        (
+            "ours: that, or one if as good",
+            over(each, alone_if_as_good(weighed(each), given[each], range(len(each)))),
+        ),
     ]
 
 

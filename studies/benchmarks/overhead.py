@@ -87,9 +87,9 @@ def empty_trials(arguments: argparse.Namespace, folder: Path) -> None:
     asks: list[float] = []
     draw = drawing.enqueue_next
 
-    def timed(session):
+    def timed(session, *most):
         started = perf_counter()
-        found = draw(session)
+        found = draw(session, *most)
         asks.append(perf_counter() - started)
         return found
 

@@ -140,7 +140,9 @@ RULES: dict[str, Callable[[np.ndarray, Given], np.ndarray]] = {
     "greedy": lambda right, given: greedy_weights(given),
     "evidence": lambda right, given: evidence_weights(log_scores(given)),
     "evidence and greedy": lambda right, given: together(given),
-    "ours: one if as good": lambda right, given: alone_if_as_good(together(given), given),
+    "ours: one if as good": lambda right, given: alone_if_as_good(
+        together(given), given, range(len(given))
+    ),
 }
 
 

@@ -7,7 +7,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from automl_xfer.search.drawing import draw_ahead, enqueue_next
+from automl_xfer.errors import ComponentError
+from automl_xfer.search import drawing
+from automl_xfer.search.drawing import enqueue_next
 from automl_xfer.search.objective import TrialFailedError, new_record, objective
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.portfolio import QUEUED, enqueue
@@ -88,6 +90,7 @@ def test_sessions_that_take_what_others_queued_go_on(options):
         taken = other.optuna_study.ask()
         with pytest.raises(TrialFailedError, match="another process took"):
             objective(mine, mine.optuna_study.ask())
+        assert mine.optuna_study.trials[-1].params == {}
         strategy = other.space.suggest(taken)
         assert strategy.to_json() == taken.user_attrs[QUEUED]
         other.store.add_trial(new_record(other, strategy, Role.SEARCH, 0))
@@ -117,13 +120,43 @@ def test_a_search_draws_ahead_but_not_beyond_its_trials(options, monkeypatch):
     assert {trial.state for trial in session.optuna_study.trials} == {TrialState.COMPLETE}
 
 
-def test_what_fails_while_a_trial_runs_is_drawn_again_after_it(session, monkeypatch):
-    def broken(session, most):
-        raise RuntimeError("the database is away")
+def test_what_fails_while_a_trial_runs_is_drawn_again_after_it(options, monkeypatch):
+    plain, calls = drawing.enqueue_next, []
 
-    monkeypatch.setattr("automl_xfer.search.drawing.enqueue_next", broken)
-    draw_ahead(session)
+    def broken_at_first(session, *most):
+        calls.append(most)
+        if most and len(calls) < 3:
+            raise RuntimeError("the database is away")
+        return plain(session, *most)
+
+    def executed(session, strategy, record, plan, timeout, report, meanwhile):
+        meanwhile()
+        ended = replace(record, state=RecordState.COMPLETE, score=0.5, timings=TIMINGS)
+        return session.store.add_trial(ended)
+
+    monkeypatch.setattr(drawing, "enqueue_next", broken_at_first)
+    monkeypatch.setattr("automl_xfer.search.run.enqueue_next", broken_at_first)
+    monkeypatch.setattr("automl_xfer.search.objective.execute", executed)
+    monkeypatch.setattr("automl_xfer.search.run.seconds_to_end", lambda session: 1.0)
+    session = open_session(options, lambda event: None, lambda: False)
+    assert run_one_trial(session)  # its draw ahead fails
     assert not session.next_waits
+    assert run_one_trial(session)
+    assert {trial.state for trial in session.optuna_study.trials[:2]} == {TrialState.COMPLETE}
+
+
+def test_a_component_that_cannot_be_queued_is_passed_over(session, monkeypatch):
+    refused = []
+
+    def enqueue_all_but_three(session, strategy, attributes):
+        if len(refused) < 3:
+            refused.append(strategy)
+            raise ComponentError("its values change")
+        enqueue(session, strategy, attributes)
+
+    monkeypatch.setattr(drawing, "enqueue", enqueue_all_but_three)
+    assert enqueue_next(session)
+    assert len(refused) == 3 and len(waiting(session)) == 1
 
 
 def test_a_request_to_stop_ends_the_drawing(session, monkeypatch):

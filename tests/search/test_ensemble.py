@@ -82,10 +82,12 @@ def test_one_that_is_as_good_as_all_together_wins_alone():
     one, other = (probabilities(labels, 0.8, 0.8, seed) for seed in range(2))
     given = np.stack([each[np.arange(60), labels] for each in (one, one, other, one)])
     alike = np.array([0.4, 0.5, 0.0, 0.1], np.float32)
-    assert ensemble.alone_if_as_good(alike, given).tolist() == [1, 0, 0, 0]
+    assert ensemble.alone_if_as_good(alike, given, range(4)).tolist() == [1, 0, 0, 0]
+    assert ensemble.alone_if_as_good(alike, given, [3]).tolist() == [0, 0, 0, 1]  # by the metric
+    assert ensemble.alone_if_as_good(alike, given, []).tolist() == alike.tolist()
     both = np.array([0.4, 0.1, 0.3, 0.2], np.float32)
     assert log_scores(both @ given).mean() > log_scores(given).mean(1).max()
-    assert ensemble.alone_if_as_good(both, given).tolist() == both.tolist()
+    assert ensemble.alone_if_as_good(both, given, range(4)).tolist() == both.tolist()
 
 
 @pytest.mark.parametrize("n", [30, 600])

@@ -23,7 +23,9 @@ def trial(number: int, head: str, alignment: str, baseline: str | None = None) -
             ("backbone", "timm"),
             ("freezing", "linear-probe"),
             ("alignment", alignment),
+            ("augmentation", "none"),
             ("head", head),
+            ("regularizer", "none"),
         )
     }
     return TrialRecord(
@@ -125,6 +127,7 @@ def labelled(tmp_path):
         complete_trials=lambda: ranking,
         directory=tmp_path,
         given_to_labels={},
+        kinds={},
         plan=SimpleNamespace(metric="accuracy"),
         options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
         prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
@@ -137,16 +140,25 @@ def test_with_target_labels_the_evidence_says_who_may_win(labelled):
 
 
 def test_neighbours_of_a_good_one_do_not_crowd_out_others(labelled):
-    """Whatever else its head is told, one of a kind is weighed: the best by log-loss."""
+    """One of a kind is weighed, the best by log-loss: numbers count to one digit."""
     best, other, _ = labelled.complete_trials()
-    head = {**best.strategy["head"], "width": 1}
-    near = replace(best, id=50, strategy={**best.strategy, "head": head})
-    worse = replace(near, id=51, metrics={"log-loss": 9.0})
-    labelled.complete_trials = lambda: [other, best, near, worse]
-    assert {each.trial.id for each in finalists.finalists_of_search(labelled)} == {
-        other.id,
-        best.id,
-    }
+
+    def alike(number, axis, **values):
+        told = {**best.strategy, axis: {**best.strategy[axis], **values}}
+        return replace(best, id=number, strategy=told, metrics={"log-loss": 9.0})
+
+    wider, nearly, farther = (
+        alike(50, "head", width=100),
+        alike(51, "alignment", weight=0.52),
+        alike(52, "alignment", weight=0.7),
+    )
+    half = replace(alike(53, "alignment", weight=0.5), metrics=best.metrics)
+    assert finalists.kind_of(wider) == finalists.kind_of(best)
+    assert finalists.kind_of(nearly) == finalists.kind_of(half)
+    assert len({finalists.kind_of(each) for each in (best, half, farther, other)}) == 4
+    labelled.complete_trials = lambda: [other, best, wider, nearly, half]
+    found = {each.trial.id for each in finalists.finalists_of_search(labelled)}
+    assert found == {other.id, best.id, half.id}
 
 
 def test_for_speed_one_of_each_kind_is_weighed(labelled):
