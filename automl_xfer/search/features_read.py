@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from automl_xfer.components import AlignmentMethod, Strategy
 from automl_xfer.search.plan import training_parts
-from automl_xfer.study.records import TrialState
+from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.transfer.closed_form import reads_unlabelled
 from automl_xfer.transfer.feature_cache import stages_kept
 from automl_xfer.transfer.finishing import finish_key
@@ -14,6 +15,8 @@ from automl_xfer.transfer.head_fit import domains_used
 
 if TYPE_CHECKING:
     from automl_xfer.search.session import Session
+
+_SAME_PIXELS = ("used", "image_size")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Reading:
 
 def readings(session: "Session") -> Iterator[Reading]:
     """Those of the frozen trials so far; all folds read what the first has read."""
-    for record in session.trials():
+    for record in chain(session.trials_before, session.trials()):
         if record.state not in {TrialState.COMPLETE, TrialState.PRUNED}:
             continue
         if record.id not in session.readings:
@@ -42,6 +45,23 @@ def readings(session: "Session") -> Iterator[Reading]:
             session.readings[record.id] = Reading.of(session, made) if made.frozen else None
         if (reading := session.readings[record.id]) is not None:
             yield reading
+
+
+def trials_before(session: "Session") -> list[TrialRecord]:
+    """Trials of earlier studies that read the very same images at the same size.
+
+    Their features are kept, unless somebody cleared the cache; a trial that finds them gone takes
+    longer than foreseen.
+    """
+    mine = session.store.get_study(session.name)
+    same = [
+        study
+        for study in session.store.list_studies()
+        if study.name != mine.name
+        and study.catalog == mine.catalog
+        and all(study.facts.get(key) == mine.facts.get(key) for key in _SAME_PIXELS)
+    ]
+    return [trial for study in same for trial in session.store.trials(study.name)]
 
 
 def _sets_read(session: "Session", method: AlignmentMethod) -> frozenset[str]:

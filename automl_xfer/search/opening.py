@@ -61,7 +61,7 @@ def open_session(
     limit, begun_at = _begun_with(options, store)
 
     def use(found: ScannedData) -> tuple[ScannedData, int]:
-        size = options.image_size or begun_at or _size(options, found, limit, device)
+        size = options.image_size or begun_at or _size(options, found, limit, device, store)
         return within_reach(found, limit, size, device), size
 
     prepared = prepare(options, cache, use, progress)
@@ -88,10 +88,22 @@ def open_session(
     return session
 
 
-def _size(options: SearchOptions, found: ScannedData, limit: float, device: str) -> int:
-    """The side of a new study's images in pixels: the smaller one for who wants a fast model."""
+def _size(
+    options: SearchOptions, found: ScannedData, limit: float, device: str, store: StudyStore
+) -> int:
+    """The side of a new study's images in pixels: the smaller one for who wants a fast model.
+
+    Images that an earlier study searched are read at its size where time allows: their features may
+    be kept.
+    """
     if device == "cpu" and (options.prefer == "speed" or options.max_latency_ms is not None):
         return SMALL
+    for study in reversed(store.list_studies()):
+        size = study.facts.get("image_size")
+        if study.manifest_hash == found.manifest.hash and isinstance(size, int):
+            whole = within_reach(found, limit, size, device).manifest.samples
+            if len(whole) == len(found.manifest.samples):
+                return size
     return size_within_reach(found, limit, device)
 
 

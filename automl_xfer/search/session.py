@@ -25,7 +25,7 @@ from automl_xfer.search.deadline import (
     Deadline,
 )
 from automl_xfer.search.events import Event, Listener, Note, PhaseStarted
-from automl_xfer.search.features_read import Reading
+from automl_xfer.search.features_read import Reading, trials_before
 from automl_xfer.search.history import TrialHistory
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.plan import Plan
@@ -178,6 +178,11 @@ class Session:
                 f"The memory of {self.device} did not suffice: training steps add up {needed} "
                 "parts of a batch from now on."
             )
+
+    @cached_property
+    def trials_before(self) -> list[TrialRecord]:
+        """Trials of earlier studies whose features this one finds made."""
+        return trials_before(self)
 
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""

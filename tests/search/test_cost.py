@@ -31,6 +31,7 @@ def session(tmp_path):
     data = StudyData(("a", "b", "c"), 8, target)
     return SimpleNamespace(
         options=SimpleNamespace(time_limit=100.0),
+        trials_before=[],
         trials=list,
         stage_seconds={"scratch:small-convnet": STAGES, "toy": STAGES},
         prepared=SimpleNamespace(data=data),

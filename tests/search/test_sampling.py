@@ -10,6 +10,7 @@ from automl_xfer.data.manifest import Manifest, Sample, ScannedData, TestSplit
 from automl_xfer.search import opening
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.sampling import fair_shares, size_within_reach, thinned, within_reach
+from automl_xfer.study.store import StudyStore
 
 
 def samples(split, n, domain="target", label=lambda row: None):
@@ -101,8 +102,9 @@ def test_few_images_are_read_larger_and_labelled_ones_may_be_twice_as_many(scann
 
 
 @pytest.mark.parametrize("wish", [{"prefer": "speed"}, {"max_latency_ms": 50.0}])
-def test_who_wants_a_fast_model_gets_small_images_on_a_cpu(scanned, wish):
+def test_who_wants_a_fast_model_gets_small_images_on_a_cpu(scanned, wish, tmp_path):
+    store = StudyStore(f"sqlite:///{tmp_path / 'studies.db'}")
     asked = SearchOptions(target="folder", **wish)
-    assert opening._size(asked, scanned, 7200.0, "cpu") == 160
-    assert opening._size(asked, scanned, 7200.0, "cuda:0") == 224
-    assert opening._size(SearchOptions(target="folder"), scanned, 7200.0, "cpu") == 224
+    assert opening._size(asked, scanned, 7200.0, "cpu", store) == 160
+    assert opening._size(asked, scanned, 7200.0, "cuda:0", store) == 224
+    assert opening._size(SearchOptions(target="folder"), scanned, 7200.0, "cpu", store) == 224

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from automl_xfer.search.feature_statistics import FeatureStatistics
+from automl_xfer.search.foreseen import foreseen_seconds
+from automl_xfer.search.opening import open_session
 from automl_xfer.search.run import run_search
 from automl_xfer.search.warmstart import NEAR
 from automl_xfer.study.records import Role
@@ -29,6 +31,23 @@ def test_a_second_study_on_similar_images_begins_with_the_best_of_the_first(opti
     assert len(baselines) == 3  # what proved itself takes no baseline's place
     assert any("earlier studies on similar images: s (" in message for message in told)
     assert any("earlier studies on similar images: s (" in note for note in second.result["notes"])
+
+
+def test_a_study_of_known_images_reads_them_as_before_and_finds_their_features(options):
+    """Three seconds would ask for the smaller size; features of the first study cost nothing."""
+    first = replace(options, image_size=None, time_limit=120.0, trials=3)
+    run_search(replace(first, image_size=48))
+    quiet = (lambda event: None, lambda: False)
+    session = open_session(replace(first, study="again"), *quiet)
+    assert session.prepared.data.image_size == 48
+    strategy = session.space.strategy(names={"freezing": "linear-probe"})
+    session.stage_seconds = dict.fromkeys(strategy.backbone.parts, (1.0,))
+    assert session.trials_before
+    assert foreseen_seconds(session, strategy) == 0
+    other = open_session(replace(first, study="other", image_size=64), *quiet)
+    other.stage_seconds = session.stage_seconds
+    assert other.trials_before == []
+    assert foreseen_seconds(other, strategy) > 0
 
 
 def test_a_study_with_another_signal_says_nothing(options, source, unlabelled):
