@@ -119,16 +119,14 @@ def _drawn_from(allowed: ParameterRange, random: Random) -> Any:
     """A value of the range, each as likely as Optuna's random sampler has it."""
     if not isinstance(allowed, FloatRange | IntRange):
         return random.choice(allowed.values)
-    half = (
-        0.5 if isinstance(allowed, IntRange) else 0.0
-    )  # a whole number stands for what is nearest
-    low, high = allowed.low - half, allowed.high + half
+    whole = isinstance(allowed, IntRange)  # stands for all that is nearest
+    low, high = (allowed.low - 0.5, allowed.high + 0.5) if whole else (allowed.low, allowed.high)
     if allowed.log:
         value = math.exp(random.uniform(math.log(low), math.log(high)))
     else:
         value = random.uniform(low, high)
     value = min(max(value, allowed.low), allowed.high)
-    return round(value) if isinstance(allowed, IntRange) else value
+    return round(value) if whole else value
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def test_a_component_that_cannot_be_queued_is_passed_over(session, monkeypatch):
     assert len(refused) == 3 and len(waiting(session)) == 1
 
 
-def test_a_request_to_stop_ends_the_drawing(session, monkeypatch):
+def test_a_request_to_stop_ends_the_drawing(session):
     session.should_stop = lambda: True
     assert not enqueue_next(session)
     assert session.optuna_study.trials == []
