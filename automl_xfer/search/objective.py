@@ -45,7 +45,6 @@ def objective(
     session: Session, trial: optuna.Trial, meanwhile: Callable[[], None] = lambda: None
 ) -> float:
     """Run and record one strategy, and do something while it runs; what Optuna optimises."""
-    session.draws_skipped += 1
     if not _was_queued(trial):
         raise TrialFailedError("another process took what waited")
     drawn = session.space.suggest(trial)
@@ -59,7 +58,6 @@ def objective(
         raise TrialFailedError("a component of it kept failing")
     if would_not_end(session, strategy, role):
         raise optuna.TrialPruned  # the sampler takes it for a bad one
-    session.draws_skipped = 0
     session.trials_run += 1
     record = new_record(session, strategy, role, session.options.seed)
     record = replace(record, number=trial.number, baseline=trial.user_attrs.get("baseline"))

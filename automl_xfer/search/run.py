@@ -25,9 +25,6 @@ from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enque
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import Role, StudyRecord
 
-_MOST_SKIPPED = 100
-"""So many queued strategies in a row that cannot be run, and the search has nothing left to try."""
-
 
 def run_search(
     options: SearchOptions,
@@ -111,7 +108,6 @@ def _run_baselines_outside(session: Session) -> None:
 
 def _search_is_over(session: Session, limit: int | None) -> bool:
     spent = limit is not None and session.trials_run >= limit
-    spent = spent or session.draws_skipped >= _MOST_SKIPPED
     return spent or session.should_stop() or session.search_left() < 1.0
 
 

@@ -67,7 +67,6 @@ class Session:
     booked_seconds: float = 0.0
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0
-    draws_skipped: int = 0  # in a row
     next_waits: bool = False  # whether a strategy was queued while the last trial ran
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
