@@ -1,6 +1,7 @@
 """Component: one plugin class on one axis, and the fields that declare its search space."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
@@ -8,6 +9,10 @@ from typing import Any, ClassVar, Self
 from automl_xfer.errors import ComponentError
 
 _KEY = "parameter"
+
+
+class OutOfRange(ValueError):  # noqa: N818
+    """A value of the right kind that the search does not draw."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,10 @@ class FloatRange:
         """Return `value` as a float, or raise ValueError with the rule it breaks."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"must be a number, not {value!r}")
+        if not math.isfinite(value):
+            raise ValueError(f"must be finite, not {value!r}")
         if not self.low <= value <= self.high:
-            raise ValueError(f"must be between {self.low} and {self.high}, not {value!r}")
+            raise OutOfRange(f"must be between {self.low} and {self.high}, not {value!r}")
         return float(value)
 
 
@@ -40,7 +47,7 @@ class IntRange:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be a whole number, not {value!r}")
         if not self.low <= value <= self.high:
-            raise ValueError(f"must be between {self.low} and {self.high}, not {value!r}")
+            raise OutOfRange(f"must be between {self.low} and {self.high}, not {value!r}")
         return value
 
 
@@ -52,9 +59,11 @@ class Options:
 
     def check(self, value: object) -> Any:
         """Return `value`, or raise ValueError with the rule it breaks."""
-        if not any(value == option and type(value) is type(option) for option in self.values):
-            raise ValueError(f"must be one of {', '.join(map(repr, self.values))}, not {value!r}")
-        return value
+        if any(value == option and type(value) is type(option) for option in self.values):
+            return value
+        of_a_kind = any(type(value) is type(option) for option in self.values)
+        error = OutOfRange if of_a_kind else ValueError
+        raise error(f"must be one of {', '.join(map(repr, self.values))}, not {value!r}")
 
 
 ParameterRange = FloatRange | IntRange | Options
@@ -94,6 +103,10 @@ class Component:
 
     def __post_init__(self) -> None:
         """Check every parameter against its declared range."""
+        self.check_ranges()
+
+    def check_ranges(self) -> None:
+        """ComponentError where a parameter is not in its range; whole numbers become floats."""
         for name, allowed in self.parameter_ranges().items():
             try:
                 object.__setattr__(self, name, allowed.check(getattr(self, name)))
@@ -116,7 +129,11 @@ class Component:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Make the component from `to_dict`'s data; an unknown parameter is an error."""
+        """Make the component from `to_dict`'s data; an unknown parameter is an error.
+
+        A value out of its range is kept: what an earlier version of the plugin drew must still run
+        and predict. `check_ranges` tells.
+        """
         parameters = {key: value for key, value in data.items() if key != "name"}
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(parameters) - known):
@@ -124,4 +141,22 @@ class Component:
                 f"{cls.axis} {cls.name!r} has no parameter {', '.join(unknown)}; "
                 f"it has {', '.join(sorted(known)) or 'none'}"
             )
-        return cls(**parameters)
+        beyond = {name: parameters.pop(name) for name in _out_of_range(cls, parameters)}
+        made = cls(**parameters)
+        for name, value in beyond.items():
+            object.__setattr__(made, name, value)
+        return made
+
+
+def _out_of_range(kind: type[Component], parameters: Mapping[str, Any]) -> list[str]:
+    """The parameters with a value of the right kind that is not in the range."""
+    found = []
+    ranges = kind.parameter_ranges()
+    for name in ranges.keys() & parameters.keys():
+        try:
+            ranges[name].check(parameters[name])
+        except OutOfRange:
+            found.append(name)
+        except ValueError:
+            continue  # the class itself refuses it
+    return found

@@ -1,7 +1,8 @@
-"""Bootstrap intervals over images, single and paired (percentile method, 95 %)."""
+"""Intervals over images, 95 %: percentile bootstrap, single and paired."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from automl_xfer.evaluation.metrics import (
     METRICS,
@@ -16,10 +17,18 @@ _AT_ONCE = 1_000_000
 """So many numbers of resampled images or counts in memory at a time."""
 
 
-def bootstrap_interval(
+def score_interval(
     metric: str, labels: Labels, probabilities: Probabilities, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of a metric: labels (N,), probabilities (N, K)."""
+    """95 % interval of a metric: labels (N,), probabilities (N, K).
+
+    Where all images are right, or all are wrong, no resample differs and a bootstrap would be sure
+    of what a few images show: it is Wilson's interval (1927) of the share of right images then.
+    """
+    right = probabilities.argmax(1) == labels
+    if right.all() or not right.any():
+        interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
     return _percentiles(_resampled(metric, labels, [probabilities], seed)[0])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.data.manifest import TestSplit
-from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
+from automl_xfer.evaluation.intervals import paired_interval, score_interval
 from automl_xfer.evaluation.metrics import all_scores, per_class_recall, score
 from automl_xfer.search.child import ChildFailure, StopRequested
 from automl_xfer.search.cost import fit_seconds
@@ -119,6 +119,6 @@ def _test_result(
         times=times,
         n=len(labels),
         scores=all_scores(labels, probabilities),
-        interval=list(bootstrap_interval(session.plan.metric, labels, probabilities)),
+        interval=list(score_interval(session.plan.metric, labels, probabilities)),
         per_class_recall=per_class_recall(labels, probabilities, session.prepared.data.classes),
     )

@@ -12,7 +12,7 @@ import optuna
 
 from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
-from automl_xfer.evaluation.intervals import bootstrap_interval
+from automl_xfer.evaluation.intervals import score_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.deadline import TRIAL_SHARE
@@ -265,7 +265,7 @@ def _interval(session: Session, best: TrialRecord) -> tuple[float, float]:
         predictions = read_predictions(session, best)
         labels = session.prepared.data.target.labels  # type: ignore[union-attr]
         assert labels is not None
-        interval = bootstrap_interval(
+        interval = score_interval(
             session.plan.metric, labels[predictions.rows], predictions.probabilities
         )
         session.best_interval = best.id, interval

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
+from automl_xfer.evaluation.intervals import paired_interval, score_interval
 from automl_xfer.evaluation.metrics import score
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.finalist import Finalist, held_out, weigh
@@ -110,7 +110,7 @@ def winner_result(session: Session, winner: Winner) -> WinnerResult:
     if session.has_target_labels:
         labels, probabilities, _ = winner_held_out(session, winner)
         value = score(session.plan.metric, labels, probabilities)
-        interval = list(bootstrap_interval(session.plan.metric, labels, probabilities))
+        interval = list(score_interval(session.plan.metric, labels, probabilities))
     else:
         value, interval = winner.members[0][0].score, []
     needed = latency_ms(session, [each.trial for each, _ in winner.members])

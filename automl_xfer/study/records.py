@@ -83,7 +83,7 @@ class WinnerResult(TypedDict):
     description: str
     members: NotRequired[list[str]]  # one by one, with their weights
     score: float
-    interval: list[float]  # 95 % bootstrap interval of the score
+    interval: list[float]  # 95 % interval of the score
     seed_scores: list[float]
     latency_ms: NotRequired[float | None]  # of one image on the machine that searched
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from automl_xfer.components import Float, Head, Int
+from automl_xfer.components import Choice, Head
 
 from .linear_layer import ABSENT_SCORE
 from .row_space import row_space
@@ -33,8 +33,8 @@ class MLPHead(Head):
     name = "mlp"
     complexity = 2
 
-    width: int = Int(256, low=64, high=1024, log=True)
-    dropout: float = Float(0.3, low=0.0, high=0.7)
+    width: int = Choice(256, (64, 256, 1024))
+    dropout: float = Choice(0.3, (0.0, 0.3, 0.6))
 
     def build(self, feature_dim: int, num_classes: int) -> nn.Module:
         return nn.Sequential(

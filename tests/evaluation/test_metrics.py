@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from automl_xfer.evaluation.intervals import bootstrap_interval, paired_interval
+from automl_xfer.evaluation.intervals import paired_interval, score_interval
 from automl_xfer.evaluation.metrics import mean_log_loss, per_class_recall, score
 
 LABELS = np.array([0, 0, 0, 0, 1, 1])
@@ -30,9 +30,19 @@ def test_the_interval_is_that_of_a_binomial():
     labels = np.zeros(n, np.int64)
     right = np.arange(n) < share * n
     p = np.stack([right, ~right], axis=1).astype(np.float32)
-    low, high = bootstrap_interval("accuracy", labels, p)
+    low, high = score_interval("accuracy", labels, p)
     half = 1.96 * np.sqrt(share * (1 - share) / n)
     assert (low, high) == pytest.approx((share - half, share + half), abs=0.01)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced-accuracy", "macro-f1"])
+def test_a_perfect_score_on_few_images_is_not_certain(metric):
+    labels = np.array([0, 1, 2] * 9)
+    perfect = np.eye(3, dtype=np.float32)[labels]
+    low, high = score_interval(metric, labels, perfect)
+    assert (low, high) == pytest.approx((27 / (27 + 1.96**2), 1.0), abs=1e-4)
+    low, high = score_interval(metric, labels, np.roll(perfect, 1, axis=1))
+    assert (low, high) == pytest.approx((0.0, 1.96**2 / (27 + 1.96**2)), abs=1e-4)
 
 
 def test_pairs_of_equal_predictions_have_no_interval():

@@ -1,5 +1,6 @@
 """The space: only admissible strategies, no dead end, and every strategy can be enqueued."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -196,6 +197,18 @@ def test_a_strategy_outside_the_space_is_refused_with_the_reason(strategy, words
     assert not space().is_admissible(strategy)
     with pytest.raises(ComponentError, match=words):
         space().parameters_of(strategy)
+
+
+def test_what_an_earlier_version_drew_is_made_but_not_drawn_again():
+    kept = Deep.from_dict({"name": "deep", "depth": 2.0})
+    assert kept.depth == 2.0
+    assert Deep.from_dict(kept.to_dict()) == kept
+    assert "depth must be between" in space().why_not(toy_strategy(freezing=kept))
+    with pytest.raises(ComponentError, match="depth must be between"):
+        Deep(depth=2.0)
+    for wrong in ("deep", True, math.nan):
+        with pytest.raises(ComponentError, match="depth must be"):
+            Deep.from_dict({"name": "deep", "depth": wrong})
 
 
 def test_a_removed_component_is_never_drawn_again():
