@@ -9,7 +9,9 @@ phase the power of the images that its seconds grow with (1 is linear), from the
 The baselines that train get a share of the time limit, whatever the number of images: their
 seconds (the phase baselines) say nothing of growth.
 
-Trials: searches of 10, 100 and 1,000 trials on the 100 images. The table says how many were run.
+Trials: searches of 10, 100 and 1,000 trials on the 100 images, all backbones of ../shared/weights
+and pairs of them, so that a thousand different strategies are only a part of what there is. The
+table says how many were run.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from automl_xfer.study.store import StudyStore
 
 IMAGES, TRIALS = (100, 1000, 10000), (10, 100, 1000)
 LIMITS = {"images": "6m", "trials": "40m"}
+BACKBONES = {"images": ("--backbone", "mobilenetv1_100.in1k"), "trials": ()}
 PIXELS, DOMAINS = 112, ("photo", "art_painting", "cartoon")
 
 
@@ -81,9 +84,8 @@ def search(
         [
             *(sys.executable, "-m", "automl_xfer", "search", "--target", target, "--json"),
             *("--study", study, "--trials", str(trials), "--time-limit", LIMITS[arguments.part]),
-            *("--backbone", "mobilenetv1_100.in1k", "--image-size", "64"),
+            *("--freezing", "linear-probe", "--image-size", "64", *BACKBONES[arguments.part]),
             *("--weights-dir", str((arguments.shared / "weights").resolve())),
-            *("--freezing", "linear-probe"),
         ],
         cwd=keep,
         stdout=subprocess.PIPE,
