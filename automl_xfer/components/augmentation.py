@@ -24,6 +24,13 @@ class AugmentationPolicy(Component):
         """
         return lambda images: images
 
+    def training_size(self, image_size: int, progress: float) -> int:
+        """Side in pixels that an epoch at `progress` 0..1 of the training asks `transform` for.
+
+        At most `image_size`, at which the model predicts. Smaller images cost less.
+        """
+        return image_size
+
     def mix(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:

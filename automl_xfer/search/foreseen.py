@@ -24,7 +24,7 @@ from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.frozen_prefix import varies_one_image_at_a_time
 from automl_xfer.transfer.gradient import reads_target
 from automl_xfer.transfer.head_fit import domains_used
-from automl_xfer.transfer.stage_cache import training_views
+from automl_xfer.transfer.stage_cache import training_sizes, training_views
 
 _STEP = 4.0
 """A training step costs about four forward passes of its images: the way back costs three."""
@@ -67,7 +67,10 @@ def _training_seconds(session: Session, strategy: Strategy, stages: tuple[float,
     boundary = _boundary(strategy.freezing, len(stages), epochs)
     below, above = sum(stages[:boundary]), sum(stages[boundary:])
     drawn = epochs * _images_per_epoch(session, strategy)
-    return _STEP * above * drawn + below * min(drawn, _images_cached(session, strategy, drawn))
+    cached = min(drawn, _images_cached(session, strategy, drawn))
+    whole = session.prepared.data.image_size
+    sides = np.array(training_sizes(strategy.augmentation, whole, epochs))
+    return float(np.mean((sides / whole) ** 2)) * (_STEP * above * drawn + below * cached)
 
 
 def _images_cached(session: Session, strategy: Strategy, drawn: int) -> float:
@@ -75,7 +78,7 @@ def _images_cached(session: Session, strategy: Strategy, drawn: int) -> float:
     data, epochs = session.prepared.data, strategy.optimization.epochs
     if not varies_one_image_at_a_time(strategy):
         return drawn
-    views = len(training_views(strategy.augmentation, data.image_size, epochs))
+    views = len({*training_views(strategy.augmentation, data.image_size, epochs)})
     sizes = [views * len(images) for images in _sets_trained_on(session, strategy)]
     of_each = drawn / max(1, len(sizes))
     one_fold = of_each / len(session.plan.folds)

@@ -78,6 +78,15 @@ def check_transformed_images_keep_shape_and_type(policy: AugmentationPolicy) -> 
             expect(varied.dtype == torch.uint8, words)
 
 
+def check_training_sizes_are_no_larger_than_the_images(policy: AugmentationPolicy) -> None:
+    for image_size in (IMAGE_SIZE, 224):
+        for progress in (0.0, 0.3, 0.6, 0.99):
+            size = policy.training_size(image_size, progress)
+            words = f"training_size({image_size}, {progress}) gave {size!r}; "
+            sound = isinstance(size, int) and 0 < size <= image_size
+            expect(sound, f"{words}return whole pixels, at most image_size")
+
+
 def check_mixed_labels_sum_to_one(policy: AugmentationPolicy) -> None:
     domains = toy_images(7, 5)
     images = toy_model().normalise(domains.source)
@@ -185,6 +194,7 @@ FREEZING = (
 )
 AUGMENTATION = (
     Check(check_transformed_images_keep_shape_and_type),
+    Check(check_training_sizes_are_no_larger_than_the_images, hook="training_size"),
     Check(check_mixed_labels_sum_to_one, hook="mix"),
     Check(check_activations_keep_their_shape, hook="between_stages"),
     Check(check_perturbed_images_keep_their_shape, hook="perturb"),

@@ -62,7 +62,7 @@ def cached_readers(
         draws = epochs * loader.draws(name)
         shares = np.array([len(part) for part in several]) / sum(len(part) for part in several)
         if all(
-            prefix.pays(part.image_set, views, int(share * draws))
+            prefix.pays(part.image_set, len(set(views)), int(share * draws))
             for part, share in zip(several, shares, strict=True)
         ):
             readers[name] = ActivationReader(prefix, views)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,7 @@ from automl_xfer.transfer.model import (
     parameter_infos,
 )
 from automl_xfer.transfer.parts import Part, TrainingParts
+from automl_xfer.transfer.stage_cache import training_sizes
 from automl_xfer.transfer.training_step import Training, training_loss
 from automl_xfer.transfer.weighting import class_weights
 
@@ -90,6 +91,7 @@ def train(
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     boundary = -1
+    sizes = training_sizes(strategy.augmentation, training.image_size, optimization.epochs)
     for epoch in range(optimization.epochs):
         first = apply_freezing(model.backbone, strategy.freezing, epoch)
         now = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
@@ -98,6 +100,7 @@ def train(
         if first != boundary or not (model.training and model.backbone.training):  # predicted with
             _set_modes(model, first, strategy)
             boundary = first
+        training = _at_size(training, sizes[epoch])
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
             with before.mixed(model):
@@ -202,6 +205,7 @@ def _prepare(
         model=model,
         device=context.device,
         generator=torch.Generator().manual_seed(context.seed),
+        image_size=size,
         augment=strategy.augmentation.transform(size),
         strong=strategy.augmentation.strong(size) if strategy.alignment.two_views else None,
         regularize=regularize,
@@ -209,6 +213,19 @@ def _prepare(
         class_weights={name: value.to(context.device) for name, value in weights.items()},
         num_classes=parts.num_classes,
         micro_batches=context.micro_batches,
+    )
+
+
+def _at_size(training: Training, image_size: int) -> Training:
+    """The training with images of another side in pixels from here on."""
+    if image_size == training.image_size:
+        return training
+    policy = training.strategy.augmentation
+    return replace(
+        training,
+        image_size=image_size,
+        augment=policy.transform(image_size),
+        strong=policy.strong(image_size) if training.strong is not None else None,
     )
 
 

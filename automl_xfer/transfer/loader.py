@@ -49,14 +49,14 @@ class PixelReader:
 
 @dataclass(frozen=True)
 class ActivationReader:
-    """Reads what the frozen stages put out, one of the views after another."""
+    """Reads what the frozen stages put out, in the view of each epoch."""
 
     prefix: FrozenPrefix
     views: list[View]
 
     def __call__(self, part: Part, rows: Rows, epoch: int) -> Images:
         """The activations of the images at `rows`."""
-        view = self.views[epoch % len(self.views)]
+        view = self.views[epoch]
         return Images(self.prefix.read(part, rows, view), self.prefix.boundary)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -47,12 +47,21 @@ FLIP = View("flip", lambda pixels: pixels.flip(3))
 
 
 def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> list[View]:
-    """The views that a training of so many epochs passes through in turn."""
+    """The view of each epoch of a training, which passes through those of a size in turn."""
     if type(policy).transform is AugmentationPolicy.transform:
-        return [PLAIN]
-    vary, name = policy.transform(image_size), json.dumps(policy.to_dict(), sort_keys=True)
-    name += code_key(type(policy).__module__)
-    return [View(f"{name}/{number}", vary) for number in range(min(VIEWS, epochs))]
+        return [PLAIN] * epochs
+    name = json.dumps(policy.to_dict(), sort_keys=True) + code_key(type(policy).__module__)
+    sizes = training_sizes(policy, image_size, epochs)
+    vary = {size: policy.transform(size) for size in sizes}
+    of_each = max(1, VIEWS // len(vary))
+    return [
+        View(f"{name}/{size}/{epoch % of_each}", vary[size]) for epoch, size in enumerate(sizes)
+    ]
+
+
+def training_sizes(policy: AugmentationPolicy, image_size: int, epochs: int) -> list[int]:
+    """The side of the training images in pixels in each epoch."""
+    return [policy.training_size(image_size, epoch / epochs) for epoch in range(epochs)]
 
 
 _sizes: dict[tuple[str, tuple[int, ...]], int] = {}
@@ -113,13 +122,13 @@ class FrozenPrefix:
         )
         return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
 
-    def pays(self, image_set: ImageSet, views: Sequence[View], draws: int) -> bool:
+    def pays(self, image_set: ImageSet, n_views: int, draws: int) -> bool:
         """Whether a training that draws so many images costs at least half of what all views do.
 
         The other half is what later folds and trials save.
         """
-        enough = 2 * draws >= len(views) * len(image_set)
-        return enough and self.fits(image_set, len(views))
+        enough = 2 * draws >= n_views * len(image_set)
+        return enough and self.fits(image_set, n_views)
 
     def fits(self, image_set: ImageSet, n_views: int) -> bool:
         """Whether so many views of the set take no more than their share of the folder."""

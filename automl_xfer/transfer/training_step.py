@@ -19,6 +19,7 @@ class Training:
     model: TransferModel
     device: str
     generator: torch.Generator
+    image_size: int  # in pixels; of what `augment` and `strong` make
     augment: Callable[[Tensor], Tensor]
     strong: Callable[[Tensor], Tensor] | None
     regularize: Callable[[Batch], Tensor] | None

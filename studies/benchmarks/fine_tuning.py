@@ -90,13 +90,13 @@ def strategies(space: Space) -> dict[str, Strategy]:
 
 
 def draws(
-    task: str, arguments: argparse.Namespace, folder: Path
+    task: str, arguments: argparse.Namespace, folder: Path, size: int = SIZE
 ) -> Iterator[tuple[TrainingParts, Part]]:
-    """What is trained on, and the images to classify."""
+    """What is trained on, and the images to classify, of so many pixels."""
     paths, names, shots = outside_test(task, arguments)
     classes = sorted(shots)
     labels = np.array([classes.index(name) for name in names])
-    whole = Part.whole(ImageCache(folder / "images").load(paths, SIZE, labels))
+    whole = Part.whole(ImageCache(folder / "images").load(paths, size, labels))
     for draw in range(arguments.draws):
         random = np.random.default_rng(draw)
         drawn = [

@@ -85,6 +85,14 @@ def test_the_deeper_the_boundary_the_less_a_trial_costs(session, space):
     assert costs[1] == pytest.approx(1.15 * (4 * 0.3 * drawn + 0.7 * 8 * N + predicted))
 
 
+def test_small_images_cost_less(session, space):
+    session.prepared.data = replace(session.prepared.data, image_size=224)
+    predicted = sum(len(rows) for _, rows in session.plan.folds) * sum(STAGES) * 1.15
+    whole = seconds(session, space, freezing="full") - predicted
+    growing = seconds(session, space, freezing="full", augmentation="progressive-resizing")
+    assert 0.6 < (growing - predicted) / whole < 0.75
+
+
 def trained(foreseen, taken, state=TrialState.COMPLETE, kind=None, repeats=None, ran=None):
     began = datetime(2026, 1, 1, tzinfo=UTC)
     ended = state is TrialState.COMPLETE

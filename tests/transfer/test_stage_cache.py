@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from automl_xfer_plugins.augmentation import progressive_resizing
 from automl_xfer_plugins.augmentation.flip_crop import FlipCrop
 from automl_xfer_plugins.augmentation.none import NoAugmentation
 from automl_xfer_plugins.backbones.stages import cut
@@ -214,12 +215,13 @@ def test_the_folder_keeps_to_its_limit_and_drops_what_was_read_longest_ago(
 def test_views_repeat_and_differ(backbone, make_part, tmp_path):
     part = make_part(6, 1)
     views = training_views(FlipCrop(), 24, 20)
-    assert len(views) == VIEWS
-    assert training_views(NoAugmentation(), 24, 20) == [PLAIN]
+    assert views == [*views[:VIEWS], *views[:VIEWS], *views[: 20 - 2 * VIEWS]]
+    assert len(set(views)) == VIEWS
+    assert training_views(NoAugmentation(), 24, 20) == [PLAIN] * 20
     first = prefix_of(backbone, tmp_path / "a", 1)
     again = prefix_of(backbone, tmp_path / "b", 1)
     state = torch.get_rng_state()
-    read = [first.read(part, view=view) for view in views]
+    read = [first.read(part, view=view) for view in views[:VIEWS]]
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(5)
     assert torch.equal(again.read(part, view=views[2]), read[2])
@@ -312,6 +314,24 @@ def test_the_frozen_stages_are_run_once_for_all_folds_and_epochs(
     half = replace(parts, target=parts.target.take(np.arange(8)))
     fit(strategy, half, replace(context, seed=1)).predict(parts.target)
     assert calls == []
+
+
+@pytest.mark.parametrize("dtype", [None, np.float32])
+def test_images_that_grow_reach_the_stages_in_their_size(space, parts, context, monkeypatch, dtype):
+    monkeypatch.setattr(progressive_resizing, "STEP", 8)
+    strategy = strategies(space, augmentation="progressive-resizing")
+    seen, ended = [], []
+    normalise = StagedModel.normalise
+
+    def watched(self, images):
+        seen.append(images.shape[-1])
+        return normalise(self, images)
+
+    monkeypatch.setattr(StagedModel, "normalise", watched)
+    small = replace(context, stage_dtype=dtype)
+    fitted = fit(strategy, parts, small, on_epoch=lambda *_: (ended.append({*seen}), seen.clear()))
+    assert ended == [{16}, {16}, {16}, {24}, {24}, {24}]
+    assert fitted.predict(parts.target).shape == (len(parts.target), parts.num_classes)
 
 
 @pytest.mark.parametrize("augmentation", ["mixup-cutmix", "mix-style", "fgsm"])

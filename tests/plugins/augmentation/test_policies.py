@@ -9,6 +9,7 @@ from automl_xfer_plugins.augmentation.flip_crop import FlipCrop, flip_crop
 from automl_xfer_plugins.augmentation.mix_style import MixStyle
 from automl_xfer_plugins.augmentation.mixup_cutmix import MixupCutMix
 from automl_xfer_plugins.augmentation.none import NoAugmentation
+from automl_xfer_plugins.augmentation.progressive_resizing import ProgressiveResizing
 from automl_xfer_plugins.augmentation.rand_augment import RandAugment
 from automl_xfer_plugins.augmentation.trivial_augment import TrivialAugment
 from automl_xfer_plugins.augmentation.weak_strong import WeakStrong
@@ -23,6 +24,7 @@ POLICIES = [
     MixStyle(),
     FastGradientSign(),
     WeakStrong(),
+    ProgressiveResizing(),
 ]
 
 
@@ -43,6 +45,18 @@ def test_every_image_gets_its_own_draw_and_the_seed_decides(policy):
 def test_no_augmentation_is_the_identity():
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     assert torch.equal(NoAugmentation().transform(8)(images), images)
+
+
+@pytest.mark.parametrize(("smallest", "first"), [(0.45, 96), (0.6, 128), (0.75, 160)])
+def test_images_grow_to_their_size_before_the_end(smallest, first):
+    policy = ProgressiveResizing(smallest=smallest)
+    sides = [policy.training_size(224, epoch / 20) for epoch in range(20)]
+    assert sides == sorted(sides)
+    assert sides[0] == first
+    assert set(sides) == {*range(first, 225, 32)}
+    assert sides[14:] == [224] * 6
+    assert {policy.training_size(24, epoch / 20) for epoch in range(20)} == {24}
+    assert {FlipCrop().training_size(224, epoch / 20) for epoch in range(20)} == {224}
 
 
 def test_a_full_box_only_flips():
