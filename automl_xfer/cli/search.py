@@ -62,6 +62,9 @@ def _axis_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--max-latency-ms", type=float, metavar="MS", help="Of the model, for one image, here."
 )
 @click.option("--device", metavar="NAME", help="auto, cpu or cuda[:i]. [auto]")
+@click.option(
+    "--compile/--no-compile", default=None, help="torch.compile long training on a GPU. [no]"
+)
 @click.option("--seed", type=int, help="Seed of folds, sampler and training. [0]")
 @_axis_options
 @click.option("--plugins-dir", metavar="DIR", help="Folder of single-file plugins.")

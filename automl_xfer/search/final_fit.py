@@ -58,6 +58,7 @@ class FinalFitRequest:
     directory: Path
     measure_sources: bool = False
     micro_batches: int = 1
+    compiler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
         request.seed,
         FeatureCache(request.cache_directory),
         micro_batches=request.micro_batches,
+        compiler=request.compiler,
     )
     names, all_parts = request.data.source_names, training_parts(request.data)
     parts, uses = use_sources(strategy, all_parts, names, context)
@@ -127,6 +129,7 @@ def fit_members(
             directory=building / f"member-{len(fitted)}",
             measure_sources=measure_sources and not fitted,
             micro_batches=session.micro_batches,
+            compiler=session.compiler,
         )
         timeout = max(left, _LEAST_SHARE * session.deadline.seconds)
         try:

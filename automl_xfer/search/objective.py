@@ -220,6 +220,7 @@ def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Pl
         predictions_path=(session.directory / "trials" / _file_name(record)).resolve(),
         plugins=session.plugins,
         micro_batches=session.micro_batches,
+        compiler=session.compiler,
     )
 
 

@@ -32,6 +32,7 @@ class SearchOptions:
     prefer: str = "accuracy"  # or "speed" of the finished model
     max_latency_ms: float | None = None  # for one image, on the machine that searches
     device: str = "auto"
+    compile: bool = False  # long training, on a GPU
     seed: int = 0
     choices: dict[str, tuple[str, ...]] = field(default_factory=dict)  # axis -> names
     plugins_dir: str | None = None
@@ -117,6 +118,7 @@ def _in_words(kind: Any) -> str:
         kind = get_args(kind)[0]
     words = {
         str: "a text",
+        bool: "true or false",
         int: "a whole number",
         float: "a time such as '10m'",
         tuple: "a list of texts",
@@ -128,8 +130,8 @@ def _in_words(kind: Any) -> str:
 def _fits(value: object, kind: Any) -> bool:
     """Whether a value has the type that its field declares; True is no number."""
     arguments = get_args(kind)
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
     if get_origin(kind) is UnionType:
         return any(_fits(value, each) for each in arguments)
     if get_origin(kind) is dict:
@@ -179,6 +181,8 @@ def write_study_file(options: SearchOptions, path: Path) -> None:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, str):

@@ -178,6 +178,11 @@ class Session:
                 "parts of a batch from now on."
             )
 
+    @property
+    def compiler(self) -> str | None:
+        """What compiles long training: on a CPU nothing, where compiled steps took longer."""
+        return "inductor" if self.options.compile and self.device != "cpu" else None
+
     @cached_property
     def trials_before(self) -> list[TrialRecord]:
         """Trials of earlier studies whose features this one finds made."""

@@ -42,6 +42,7 @@ class TrialRequest:
     predictions_path: Path
     plugins: PluginSource
     micro_batches: int = 1
+    compiler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
         request.seed,
         FeatureCache(request.cache_directory),
         micro_batches=request.micro_batches,
+        compiler=request.compiler,
     )
     run = _Run(request, strategy, classes, context, channel)
     with suppress(_PrunedError):

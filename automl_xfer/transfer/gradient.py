@@ -14,6 +14,7 @@ from automl_xfer.components import AlignmentMethod, StagedModel, Strategy
 from automl_xfer.components.optimization import ParameterGroup
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.transfer.averaging import StartingWeights
+from automl_xfer.transfer.compiling import LONG_FIT, compiled
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.device import autocast
 from automl_xfer.transfer.frozen_features import FrozenFeatures, head_for
@@ -91,6 +92,7 @@ def train(
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     boundary = -1
+    compiler = context.compiler if optimization.epochs * loader.steps >= LONG_FIT else None
     sizes = training_sizes(strategy.augmentation, training.image_size, optimization.epochs)
     for epoch in range(optimization.epochs):
         first = apply_freezing(model.backbone, strategy.freezing, epoch)
@@ -99,7 +101,9 @@ def train(
             optimizer, trained = _make_optimizer(training), now
         if first != boundary or not (model.training and model.backbone.training):  # predicted with
             _set_modes(model, first, strategy)
-            boundary = first
+        if first != boundary and compiler is not None:
+            training = replace(training, run=compiled(model.backbone, compiler))
+        boundary = first
         training = _at_size(training, sizes[epoch])
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:
@@ -212,6 +216,7 @@ def _prepare(
         alignment_loss=loss.to(context.device) if loss is not None else None,
         class_weights={name: value.to(context.device) for name, value in weights.items()},
         num_classes=parts.num_classes,
+        run=model.backbone,
         micro_batches=context.micro_batches,
     )
 

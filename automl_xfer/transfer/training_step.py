@@ -26,6 +26,7 @@ class Training:
     alignment_loss: nn.Module | None
     class_weights: dict[str, Tensor]  # domain -> (K,)
     num_classes: int
+    run: Callable[..., Tensor]  # the backbone, or what was compiled of it
     micro_batches: int = 1
     teachers: dict[str, Tensor] = field(default_factory=dict)  # domain -> (N, K) probabilities
 
@@ -135,6 +136,6 @@ def _forward(
         features = model.feature_map(backbone.pool(images))
         return Batch(features, model.head(features), labels, teacher)
     with torch.no_grad():
-        activations = backbone(images, start, first)
-    features = model.feature_map(backbone(activations, first))
+        activations = training.run(images, start, first)
+    features = model.feature_map(training.run(activations, first))
     return Batch(features, model.head(features), labels, teacher)
