@@ -42,7 +42,7 @@ def _probe(
 def _fine_tuned(
     alignment: str, freezing: str = "lp-ft", regularizer: str | None = None, **parameters: float
 ) -> StrategySketch:
-    """Linear probe, then fine-tuning with gentle rates and flipped crops.
+    """Linear probe, then fine-tuning with gentle rates and flipped crops that grow.
 
     Without a regularizer's name it is the simplest of those that the study allows.
     """
@@ -52,7 +52,7 @@ def _fine_tuned(
             "freezing": {"name": freezing},
             "alignment": {"name": alignment, **parameters},
             "head": {"name": "logistic-regression"},
-            "augmentation": {"name": "flip-crop"},
+            "augmentation": {"name": "progressive-resizing"},
             "optimization": {"name": "adamw", "learning_rate": 1e-4, "epochs": 20},
             **regularized,
         }

@@ -6,6 +6,7 @@ from optuna.trial import TrialState as OptunaState
 
 from automl_xfer.components import Strategy
 from automl_xfer.errors import ComponentError
+from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.failing import component_keys
 from automl_xfer.search.objective import would_not_end
 from automl_xfer.search.portfolio import enqueue, tried
@@ -21,6 +22,12 @@ _MOST_AHEAD = 5
 """Draws while a trial runs: its process waits for our answer meanwhile."""
 
 _MOST_NEAR = 20
+
+_DEAR = 0.1
+"""What would take a larger share of the time spent so far is set aside for something cheaper."""
+
+_MOST_ASIDE = 3
+"""Where so many draws are dear, the cheapest of them is run."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,18 +57,31 @@ def enqueue_next(session: Session, most: int = _MOST_DRAWN) -> bool:
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
     known = tried(session)
+    aside: dict[float, Strategy] = {}  # by seconds
     with session.study_copy.with_trials(trials, running=others) as study:
         for _ in range(most):
             if session.should_stop():
                 return False
             trial = study.ask()
             found = _found(session, session.space.suggest(trial), known)
-            queued = found is not None and _is_queued(session, found)
+            dear = found is not None and _is_dear(session, found, aside)
+            queued = found is not None and not dear and _is_queued(session, found)
             # The sampler takes a pruned trial for a bad one; a failed one tells it nothing.
-            study.tell(trial, state=OptunaState.FAIL if queued else OptunaState.PRUNED)
+            study.tell(trial, state=OptunaState.FAIL if queued or dear else OptunaState.PRUNED)
             if queued:
                 return True
-    return False
+            if len(aside) == _MOST_ASIDE:
+                break
+    return any(_is_queued(session, aside[seconds]) for seconds in sorted(aside))
+
+
+def _is_dear(session: Session, strategy: Strategy, aside: dict[float, Strategy]) -> bool:
+    """Whether a strategy takes long for how long the search has run; it is then set aside."""
+    seconds = predicted_seconds(session, strategy)
+    dear = seconds > _DEAR * session.deadline.elapsed
+    if dear:
+        aside[seconds] = strategy
+    return dear
 
 
 def _is_queued(session: Session, strategy: Strategy) -> bool:

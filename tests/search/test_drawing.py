@@ -159,6 +159,26 @@ def test_a_component_that_cannot_be_queued_is_passed_over(session, monkeypatch):
     assert len(refused) == 3 and len(waiting(session)) == 1
 
 
+def test_what_takes_long_waits_for_what_is_cheap_or_comes_as_the_cheapest(session, monkeypatch):
+    costs = iter([50.0, 40.0, 0.1, 50.0, 40.0, 60.0])
+    priced = []
+
+    def predicted(session, strategy):
+        priced.append(strategy.to_json())
+        return next(costs)
+
+    monkeypatch.setattr(drawing, "predicted_seconds", predicted)
+    monkeypatch.setattr(drawing, "would_not_end", lambda *_: False)
+    assert enqueue_next(session)
+    assert waiting(session) == [priced[2]]
+    session.optuna_study.ask()
+    assert enqueue_next(session)
+    assert waiting(session) == [priced[4]]
+    assert len(priced) == 6
+    copy = session.study_copy._study  # what is set aside is not told to be bad
+    assert len(copy.get_trials(states=(TrialState.FAIL,))) == 6
+
+
 def test_a_request_to_stop_ends_the_drawing(session):
     session.should_stop = lambda: True
     assert not enqueue_next(session)
