@@ -27,7 +27,8 @@ class AugmentationPolicy(Component):
     def training_size(self, image_size: int, progress: float) -> int:
         """Side in pixels that an epoch at `progress` 0..1 of the training asks `transform` for.
 
-        At most `image_size`, at which the model predicts. Smaller images cost less.
+        At most `image_size`, at which the model predicts. Smaller images cost less. Who overrides
+        this makes images of the size that `transform` and `strong` are given.
         """
         return image_size
 

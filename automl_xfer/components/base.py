@@ -12,7 +12,15 @@ _KEY = "parameter"
 
 
 class OutOfRange(ValueError):  # noqa: N818
-    """A value of the right kind that the search does not draw."""
+    """A number that the search does not draw."""
+
+
+class KeptInt(int):
+    """A whole number out of today's range that an earlier version drew: it runs as it did."""
+
+
+class KeptFloat(float):
+    """A number out of today's range that an earlier version drew: it runs as it did."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class FloatRange:
         """Return `value` as a float, or raise ValueError with the rule it breaks."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"must be a number, not {value!r}")
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"must be finite, not {value!r}")
         if not self.low <= value <= self.high:
             raise OutOfRange(f"must be between {self.low} and {self.high}, not {value!r}")
@@ -61,8 +69,8 @@ class Options:
         """Return `value`, or raise ValueError with the rule it breaks."""
         if any(value == option and type(value) is type(option) for option in self.values):
             return value
-        of_a_kind = any(type(value) is type(option) for option in self.values)
-        error = OutOfRange if of_a_kind else ValueError
+        number = type(value) in (int, float) and type(value) in map(type, self.values)
+        error = OutOfRange if number else ValueError
         raise error(f"must be one of {', '.join(map(repr, self.values))}, not {value!r}")
 
 
@@ -103,15 +111,19 @@ class Component:
 
     def __post_init__(self) -> None:
         """Check every parameter against its declared range."""
-        self.check_ranges()
-
-    def check_ranges(self) -> None:
-        """ComponentError where a parameter is not in its range; whole numbers become floats."""
         for name, allowed in self.parameter_ranges().items():
+            value = getattr(self, name)
+            if isinstance(value, KeptInt | KeptFloat):
+                continue
             try:
-                object.__setattr__(self, name, allowed.check(getattr(self, name)))
+                object.__setattr__(self, name, allowed.check(value))
             except ValueError as error:
                 raise ComponentError(f"{self.axis} {self.name!r}: {name} {error}") from None
+
+    def kept(self) -> dict[str, KeptInt | KeptFloat]:
+        """The parameters that an earlier version drew and this one does not."""
+        values = {name: getattr(self, name) for name in self.parameter_ranges()}
+        return {k: v for k, v in values.items() if isinstance(v, KeptInt | KeptFloat)}
 
     @classmethod
     def parameter_ranges(cls) -> dict[str, ParameterRange]:
@@ -131,8 +143,8 @@ class Component:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make the component from `to_dict`'s data; an unknown parameter is an error.
 
-        A value out of its range is kept: what an earlier version of the plugin drew must still run
-        and predict. `check_ranges` tells.
+        A number out of its range is kept: a bundle must still predict after a plugin's range
+        changed.
         """
         parameters = {key: value for key, value in data.items() if key != "name"}
         known = {f.name for f in fields(cls)}
@@ -141,22 +153,16 @@ class Component:
                 f"{cls.axis} {cls.name!r} has no parameter {', '.join(unknown)}; "
                 f"it has {', '.join(sorted(known)) or 'none'}"
             )
-        beyond = {name: parameters.pop(name) for name in _out_of_range(cls, parameters)}
-        made = cls(**parameters)
-        for name, value in beyond.items():
-            object.__setattr__(made, name, value)
-        return made
+        ranges = cls.parameter_ranges()
+        return cls(**{k: _kept(v, ranges[k]) if k in ranges else v for k, v in parameters.items()})
 
 
-def _out_of_range(kind: type[Component], parameters: Mapping[str, Any]) -> list[str]:
-    """The parameters with a value of the right kind that is not in the range."""
-    found = []
-    ranges = kind.parameter_ranges()
-    for name in ranges.keys() & parameters.keys():
-        try:
-            ranges[name].check(parameters[name])
-        except OutOfRange:
-            found.append(name)
-        except ValueError:
-            continue  # the class itself refuses it
-    return found
+def _kept(value: Any, allowed: ParameterRange) -> Any:
+    """The value, marked as kept if it is a number that `allowed` does not hold."""
+    try:
+        allowed.check(value)
+    except OutOfRange:
+        return KeptInt(value) if isinstance(value, int) else KeptFloat(value)
+    except ValueError:
+        pass  # the component says what is wrong
+    return value

@@ -228,6 +228,8 @@ def _say_what_was_found(session: Session) -> None:
     for finding in session.prepared.health.findings:
         if finding.severity != "info":
             session.tell(Note(finding.message, warning=True))
+    if session.options.compile and session.device == "cpu":
+        session.note("--compile is for a GPU: on a CPU nothing is compiled.")
     _say_what_is_read(session)
     session.phase(
         "data",

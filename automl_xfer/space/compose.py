@@ -240,10 +240,8 @@ class Space:
     def _undrawn(self, strategy: Strategy) -> str | None:
         """Fields that the search does not draw keep their defaults; a backbone is as offered."""
         for axis, component in strategy.components().items():
-            try:
-                component.check_ranges()
-            except ComponentError as error:  # drawn by an earlier version
-                return str(error)
+            for name, value in component.kept().items():
+                return f"{axis} {name_of(component)!r} with {name} {value} is not drawn any more"
             offered = self._allowed(axis)[name_of(component)]
             if not isinstance(offered, type):
                 same = component == offered

@@ -79,12 +79,16 @@ def check_transformed_images_keep_shape_and_type(policy: AugmentationPolicy) -> 
 
 
 def check_training_sizes_are_no_larger_than_the_images(policy: AugmentationPolicy) -> None:
+    images = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
     for image_size in (IMAGE_SIZE, 224):
         for progress in (0.0, 0.3, 0.6, 0.99):
             size = policy.training_size(image_size, progress)
             words = f"training_size({image_size}, {progress}) gave {size!r}; "
             sound = isinstance(size, int) and 0 < size <= image_size
             expect(sound, f"{words}return whole pixels, at most image_size")
+            for view in (policy.transform, policy.strong):
+                varied = view(size)(images[..., :image_size, :image_size])
+                expect_shape(varied, (2, 3, size, size), f"what {view.__name__}({size}) returned")
 
 
 def check_mixed_labels_sum_to_one(policy: AugmentationPolicy) -> None:

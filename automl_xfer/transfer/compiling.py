@@ -12,13 +12,17 @@ LONG_FIT = 2000
 Compiler = str | Callable[..., Any]
 """A backend of torch.compile."""
 
+_MOST_GRAPHS = 64
+"""Of one fit: each freeze boundary, image size and batch shape may need its own."""
+
 
 def compiled(forward: Callable[..., Tensor], compiler: Compiler) -> Callable[..., Tensor]:
     """`forward` compiled; what was compiled before in this process is forgotten.
 
-    Else torch would count the shapes and modes of all fits together and, beyond a few, go on
-    without compiling.
+    What cannot be compiled runs as it is: torch logs it.
     """
     torch._dynamo.reset()
+    torch._dynamo.config.suppress_errors = True
+    torch._dynamo.config.recompile_limit = _MOST_GRAPHS
     made: Callable[..., Tensor] = torch.compile(forward, backend=compiler)
     return made

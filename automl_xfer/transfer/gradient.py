@@ -92,7 +92,8 @@ def train(
     optimizer: torch.optim.Optimizer | None = None
     trained: frozenset[str] = frozenset()
     boundary = -1
-    compiler = context.compiler if optimization.epochs * loader.steps >= LONG_FIT else None
+    if context.compiler is not None and optimization.epochs * loader.steps >= LONG_FIT:
+        training = replace(training, run=compiled(model.backbone, context.compiler))
     sizes = training_sizes(strategy.augmentation, training.image_size, optimization.epochs)
     for epoch in range(optimization.epochs):
         first = apply_freezing(model.backbone, strategy.freezing, epoch)
@@ -101,9 +102,7 @@ def train(
             optimizer, trained = _make_optimizer(training), now
         if first != boundary or not (model.training and model.backbone.training):  # predicted with
             _set_modes(model, first, strategy)
-        if first != boundary and compiler is not None:
-            training = replace(training, run=compiled(model.backbone, compiler))
-        boundary = first
+            boundary = first
         training = _at_size(training, sizes[epoch])
         _run_epoch(training, loader, optimizer, epoch, first)
         if on_epoch is not None:

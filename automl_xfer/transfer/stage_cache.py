@@ -47,16 +47,14 @@ FLIP = View("flip", lambda pixels: pixels.flip(3))
 
 
 def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> list[View]:
-    """The view of each epoch of a training, which passes through those of a size in turn."""
+    """The view of each epoch of a training, which passes through 8 of each size in turn."""
     if type(policy).transform is AugmentationPolicy.transform:
         return [PLAIN] * epochs
     name = json.dumps(policy.to_dict(), sort_keys=True) + code_key(type(policy).__module__)
     sizes = training_sizes(policy, image_size, epochs)
     vary = {size: policy.transform(size) for size in sizes}
-    of_each = max(1, VIEWS // len(vary))
-    return [
-        View(f"{name}/{size}/{epoch % of_each}", vary[size]) for epoch, size in enumerate(sizes)
-    ]
+    numbers = [sizes[:epoch].count(size) % VIEWS for epoch, size in enumerate(sizes)]
+    return [View(f"{name}/{s}/{n}", vary[s]) for s, n in zip(sizes, numbers, strict=True)]
 
 
 def training_sizes(policy: AugmentationPolicy, image_size: int, epochs: int) -> list[int]:

@@ -9,8 +9,11 @@ from automl_xfer.components import AugmentationPolicy, Choice, Float
 
 from .flip_crop import flip_crop
 
-STEP = 32
-"""Sides grow by so many pixels: by so much the stages of most networks shrink an image in all."""
+SIZES = 3
+"""So many sizes, each for as many epochs, come before the whole one."""
+
+STEP, LEAST = 16, 32
+"""Sides are multiples of STEP pixels; most networks shrink an image by LEAST in all."""
 
 GROWING = 0.7
 """Share of the epochs that trains on growing images; the rest sees them as they are predicted."""
@@ -20,8 +23,9 @@ GROWING = 0.7
 class ProgressiveResizing(AugmentationPolicy):
     """Flip and crop to small images that grow to their full size with the epochs.
 
-    The image size as a fidelity: early epochs, after which much is given up, cost a third to a half
-    of a late one. Tan and Le 2021, arXiv 2104.00298, without the growing augmentation.
+    The image size as a fidelity: an epoch costs as the square of the side, and early ones are those
+    after which a trial may be given up. Tan and Le 2021, arXiv 2104.00298, without the growing
+    augmentation.
     """
 
     name = "progressive-resizing"
@@ -35,6 +39,8 @@ class ProgressiveResizing(AugmentationPolicy):
         return lambda images: flip_crop(images, image_size, self.scale_min)
 
     def training_size(self, image_size: int, progress: float) -> int:
-        share = self.smallest + (1 - self.smallest) * min(progress / GROWING, 1.0)
-        side = round(share * image_size / STEP) * STEP
-        return min(max(side, STEP), image_size) if progress < GROWING else image_size
+        if progress >= GROWING:
+            return image_size
+        place = int(SIZES * progress / GROWING) / SIZES
+        share = self.smallest + (1 - self.smallest) * place
+        return min(max(round(share * image_size / STEP) * STEP, LEAST), image_size)

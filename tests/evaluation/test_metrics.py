@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from automl_xfer.evaluation.intervals import paired_interval, score_interval
-from automl_xfer.evaluation.metrics import mean_log_loss, per_class_recall, score
+from automl_xfer.evaluation.metrics import METRICS, mean_log_loss, per_class_recall, score
 
 LABELS = np.array([0, 0, 0, 0, 1, 1])
 P = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.6, 0.4]], np.float32)
@@ -35,14 +36,24 @@ def test_the_interval_is_that_of_a_binomial():
     assert (low, high) == pytest.approx((share - half, share + half), abs=0.01)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balanced-accuracy", "macro-f1"])
+@pytest.mark.parametrize("metric", METRICS)
 def test_a_perfect_score_on_few_images_is_not_certain(metric):
     labels = np.array([0, 1, 2] * 9)
-    perfect = np.eye(3, dtype=np.float32)[labels]
-    low, high = score_interval(metric, labels, perfect)
-    assert (low, high) == pytest.approx((27 / (27 + 1.96**2), 1.0), abs=1e-4)
-    low, high = score_interval(metric, labels, np.roll(perfect, 1, axis=1))
-    assert (low, high) == pytest.approx((0.0, 1.96**2 / (27 + 1.96**2)), abs=1e-4)
+    low, high = score_interval(metric, labels, np.eye(3, dtype=np.float32)[labels])
+    wilson = binomtest(27, 27).proportion_ci(method="wilson").low
+    expected = 1 - (1 - wilson) / (2 / 3) if metric == "cohen-kappa" else wilson
+    assert (low, high) == (pytest.approx(expected, abs=1e-6), 1.0)
+
+
+@pytest.mark.parametrize("metric", ["balanced-accuracy", "macro-f1", "cohen-kappa"])
+def test_a_perfect_score_is_less_certain_where_a_class_has_few_images(metric):
+    labels = np.array([0] * 97 + [1] * 3)
+    low, _ = score_interval(metric, labels, np.eye(2, dtype=np.float32)[labels])
+    # One wrong image of the small class is no surprise.
+    other = np.array([0] * 97 + [1, 1, 0])
+    assert low < score(metric, labels, np.eye(2, dtype=np.float32)[other])
+    plain, _ = score_interval("accuracy", labels, np.eye(2, dtype=np.float32)[labels])
+    assert low < plain - 0.1
 
 
 def test_pairs_of_equal_predictions_have_no_interval():

@@ -1,6 +1,7 @@
 """The space: only admissible strategies, no dead end, and every strategy can be enqueued."""
 
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -203,7 +204,8 @@ def test_what_an_earlier_version_drew_is_made_but_not_drawn_again():
     kept = Deep.from_dict({"name": "deep", "depth": 2.0})
     assert kept.depth == 2.0
     assert Deep.from_dict(kept.to_dict()) == kept
-    assert "depth must be between" in space().why_not(toy_strategy(freezing=kept))
+    assert "depth 2.0 is not drawn any more" in space().why_not(toy_strategy(freezing=kept))
+    assert replace(kept) == pickle.loads(pickle.dumps(kept)) == kept
     with pytest.raises(ComponentError, match="depth must be between"):
         Deep(depth=2.0)
     for wrong in ("deep", True, math.nan):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from automl_xfer_plugins.augmentation import progressive_resizing
 
 from automl_xfer.transfer import gradient
 from automl_xfer.transfer.fit import fit
@@ -38,26 +39,50 @@ def test_a_long_fit_is_compiled_to_the_same_weights(
     fitted = fit(strategy, parts, asked)
     made = compiler.graphs
     assert bool(made) == (augmentation == "none")  # MixStyle looks between the stages
-    expected = plain.model.state_dict()
-    assert fitted.model.state_dict().keys() == expected.keys()
-    for name, value in fitted.model.state_dict().items():
-        assert torch.allclose(value, expected[name], rtol=1e-4, atol=1e-5), name
+    close(fitted, plain)
     held_out = parts.unlabelled[0]
     found = torch.from_numpy(fitted.predict(held_out))
     assert torch.allclose(found, torch.from_numpy(plain.predict(held_out)), atol=1e-4)
     assert compiler.graphs == made  # what is delivered runs as it is
 
 
-def test_many_fits_in_one_process_are_all_compiled(space, parts, context, compiler, monkeypatch):
+def test_every_pass_of_a_training_is_compiled(space, parts, context, compiler, monkeypatch):
+    """Also where boundaries, image sizes, batches and domains differ, and fit after fit."""
     monkeypatch.setattr(gradient, "LONG_FIT", 1)
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
-    names = {"alignment": "none", "head": "linear", "optimization": "adamw"}
-    made = []
-    for freezing in ("full", "gradual-unfreezing", "lora", "frozen-depth", "surgical"):
-        for batch_size in (16, 32):
-            values = {"optimization.adamw.epochs": 5, "optimization.adamw.batch_size": batch_size}
-            strategy = space.strategy("toy", {**names, "freezing": freezing}, values)
-            before = compiler.graphs
-            fit(strategy, parts, replace(context, compiler=compiler))
-            made.append(compiler.graphs > before)
-    assert all(made)
+    monkeypatch.setattr(progressive_resizing, "STEP", 4)
+    monkeypatch.setattr(progressive_resizing, "LEAST", 4)
+    runs = []
+
+    def backend(graph, inputs):
+        return lambda *values: runs.append(1) or graph.forward(*values)
+
+    names = {"head": "linear", "optimization": "adamw", "augmentation": "progressive-resizing"}
+    for freezing in ("full", "gradual-unfreezing", "lora", "frozen-depth"):
+        for alignment in ("none", "deep-coral"):
+            values = {"optimization.adamw.epochs": 8, "optimization.adamw.batch_size": 16}
+            chosen = {**names, "freezing": freezing, "alignment": alignment}
+            strategy = space.strategy("toy", chosen, values)
+            plain = fit(strategy, parts, context)
+            runs.clear()
+            fitted = fit(strategy, parts, replace(context, compiler=backend))
+            steps = 8 * -(-len(parts.target) // 16)
+            assert len(runs) >= steps * (1 if alignment == "none" else 2), (freezing, alignment)
+            close(fitted, plain)
+
+
+def test_what_cannot_be_compiled_trains_as_it_is(space, parts, context, monkeypatch):
+    monkeypatch.setattr(gradient, "LONG_FIT", 1)
+
+    def broken(graph, inputs):
+        raise RuntimeError("no compiler here")
+
+    names = {"freezing": "full", "head": "linear", "optimization": "adamw", "augmentation": "none"}
+    strategy = space.strategy("toy", names, {"optimization.adamw.epochs": 5})
+    close(fit(strategy, parts, replace(context, compiler=broken)), fit(strategy, parts, context))
+
+
+def close(fitted, plain):
+    expected = plain.model.state_dict()
+    assert fitted.model.state_dict().keys() == expected.keys()
+    for name, value in fitted.model.state_dict().items():
+        assert torch.allclose(value, expected[name], rtol=1e-3, atol=1e-4), name

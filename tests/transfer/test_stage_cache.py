@@ -318,7 +318,8 @@ def test_the_frozen_stages_are_run_once_for_all_folds_and_epochs(
 
 @pytest.mark.parametrize("dtype", [None, np.float32])
 def test_images_that_grow_reach_the_stages_in_their_size(space, parts, context, monkeypatch, dtype):
-    monkeypatch.setattr(progressive_resizing, "STEP", 8)
+    monkeypatch.setattr(progressive_resizing, "STEP", 4)
+    monkeypatch.setattr(progressive_resizing, "LEAST", 4)
     strategy = strategies(space, augmentation="progressive-resizing")
     seen, ended = [], []
     normalise = StagedModel.normalise
@@ -330,7 +331,7 @@ def test_images_that_grow_reach_the_stages_in_their_size(space, parts, context, 
     monkeypatch.setattr(StagedModel, "normalise", watched)
     small = replace(context, stage_dtype=dtype)
     fitted = fit(strategy, parts, small, on_epoch=lambda *_: (ended.append({*seen}), seen.clear()))
-    assert ended == [{16}, {16}, {16}, {24}, {24}, {24}]
+    assert ended == [{16}, {16}, {16}, {20}, {20}, {24}]
     assert fitted.predict(parts.target).shape == (len(parts.target), parts.num_classes)
 
 
