@@ -5,7 +5,7 @@
 For each of the fixed tasks with few labels, on images that `fine_tuning.py` draws: one backbone all
 of whose stages train for 20 epochs at 224 pixels, from a new head and as WiSE-FT, with flipped
 crops of one size (flip-crop) and of growing ones (progressive-resizing). Prints accuracy in per
-cent, log-loss and seconds of each fit, and the means over tasks and draws.
+cent, log-loss and seconds of each fit with its predictions, and the means over tasks and draws.
 """
 
 import argparse
@@ -48,9 +48,10 @@ def main() -> None:
     for task in arguments.tasks:
         with tempfile.TemporaryDirectory() as folder:
             for draw, (parts, held_out) in enumerate(draws(task, arguments, Path(folder), SIZE)):
-                context = FitContext("cpu", draw, FeatureCache(Path(folder) / "features"))
                 row = []
-                for way in ways.values():
+                for number, way in enumerate(ways.values()):
+                    cache = FeatureCache(Path(folder) / f"features-{draw}-{number}")
+                    context = FitContext("cpu", draw, cache)
                     started = perf_counter()
                     scores = evaluate(way, parts, held_out, context, space)
                     row.append((*scores, perf_counter() - started))

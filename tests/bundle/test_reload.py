@@ -1,5 +1,7 @@
 """A bundle is the model that was trained: every kind of strategy comes back the same."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,8 +40,14 @@ def strategies(catalog, two_backbones):
     )
     probe = {"freezing": "linear-probe", "head": "logistic-regression"}
     tuned = {"freezing": "full", "optimization": "adamw"}
+    one = space.strategy("one", probe)
+    # Numbers that an earlier version may have drawn.
+    wide = {"name": "mlp", "width": 300, "dropout": 0.45}
+    deep = {"name": "stage-fusion", "stages": 5, "combine": "concatenate"}
     return {
-        "probe": space.strategy("one", probe),
+        "earlier width": replace(one, head=catalog.get("head", "mlp").from_dict(wide)),
+        "earlier stages": replace(one, head=catalog.get("head", "stage-fusion").from_dict(deep)),
+        "probe": one,
         "fused": space.strategy("one + two", probe),
         "subspace": space.strategy("one", {**probe, "alignment": "subspace-alignment"}),
         "mixture": space.strategy("one", {**probe, "alignment": "adabn-target-mixture"}),
@@ -90,6 +98,8 @@ def write(folder, strategy, model):
         "fine-tuned",
         "scratch",
         "source-pretrained",
+        "earlier width",
+        "earlier stages",
     ],
 )
 def test_every_kind_of_strategy_comes_back_the_same(tmp_path, strategies, kind):

@@ -5,6 +5,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
+from automl_xfer_plugins.heads.stage_fusion import StageFusionHead
 from toy_space import (
     CLASSES,
     SCRATCH,
@@ -208,9 +209,14 @@ def test_what_an_earlier_version_drew_is_made_but_not_drawn_again():
     assert replace(kept) == pickle.loads(pickle.dumps(kept)) == kept
     with pytest.raises(ComponentError, match="depth must be between"):
         Deep(depth=2.0)
-    for wrong in ("deep", True, math.nan):
+    for wrong in ("deep", True, math.nan, math.inf):
         with pytest.raises(ComponentError, match="depth must be"):
             Deep.from_dict({"name": "deep", "depth": wrong})
+
+
+def test_a_name_that_is_no_choice_any_more_is_refused():
+    with pytest.raises(ComponentError, match="combine must be one of"):
+        StageFusionHead.from_dict({"name": "stage-fusion", "combine": "averge"})
 
 
 def test_a_removed_component_is_never_drawn_again():
