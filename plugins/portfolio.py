@@ -42,17 +42,18 @@ def _probe(
 def _fine_tuned(
     alignment: str, freezing: str = "lp-ft", regularizer: str | None = None, **parameters: float
 ) -> StrategySketch:
-    """Linear probe, then fine-tuning with gentle rates and flipped crops that grow.
+    """Linear probe, then fine-tuning with gentle rates and flipped crops, which grow for WiSE-FT.
 
     Without a regularizer's name it is the simplest of those that the study allows.
     """
+    augmentation = "progressive-resizing" if freezing == "wise-ft" else "flip-crop"
     regularized = {"regularizer": {"name": regularizer}} if regularizer else {}
     return StrategySketch(
         {
             "freezing": {"name": freezing},
             "alignment": {"name": alignment, **parameters},
             "head": {"name": "logistic-regression"},
-            "augmentation": {"name": "progressive-resizing"},
+            "augmentation": {"name": augmentation},
             "optimization": {"name": "adamw", "learning_rate": 1e-4, "epochs": 20},
             **regularized,
         }

@@ -69,8 +69,9 @@ class Options:
         """Return `value`, or raise ValueError with the rule it breaks."""
         if any(value == option and type(value) is type(option) for option in self.values):
             return value
-        number = type(value) in (int, float) and type(value) in map(type, self.values)
-        error = OutOfRange if number else ValueError
+        number = isinstance(value, int | float) and math.isfinite(value)
+        alike = type(value) is not bool and type(value) in map(type, self.values)
+        error = OutOfRange if number and alike else ValueError
         raise error(f"must be one of {', '.join(map(repr, self.values))}, not {value!r}")
 
 

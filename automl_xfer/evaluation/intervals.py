@@ -23,12 +23,11 @@ def score_interval(
 ) -> tuple[float, float]:
     """95 % interval of a metric: labels (N,), probabilities (N, K).
 
-    Where all images are right no resample differs, and a bootstrap would be sure of what a few
-    images show: the interval begins with Wilson's lower bound (1927) then.
+    It begins no higher than Wilson's lower bound (1927) for images that are all right: resamples of
+    these do not differ, and a bootstrap would be sure of what a few images show.
     """
-    if np.array_equal(probabilities.argmax(1), labels):
-        return _lower_bound_of_all_right(metric, labels), 1.0
-    return _percentiles(_resampled(metric, labels, [probabilities], seed)[0])
+    low, high = _percentiles(_resampled(metric, labels, [probabilities], seed)[0])
+    return min(low, _lower_bound_of_all_right(metric, labels)), high
 
 
 def paired_interval(
@@ -48,7 +47,7 @@ def _lower_bound_of_all_right(metric: str, labels: Labels) -> float:
     low = n_effective / (n_effective + _Z**2)
     if metric == "cohen-kappa":
         chance = ((np.bincount(labels) / len(labels)) ** 2).sum()
-        low = 1 - (1 - low) / max(1 - chance, 1 - low)
+        low = 1 - (1 - low) / max(1 - chance, 1 - low)  # no less than 0
     return float(low)
 
 

@@ -1,7 +1,9 @@
 """Drawing: the next strategy that the sampler has in mind and that may run."""
 
 import logging
+from functools import partial
 
+import optuna
 from optuna.trial import TrialState as OptunaState
 
 from automl_xfer.components import Strategy
@@ -24,10 +26,10 @@ _MOST_AHEAD = 5
 _MOST_NEAR = 20
 
 _DEAR = 0.1
-"""What would take a larger share of the time spent so far is set aside for something cheaper."""
+"""What would take more than this share of the time that the run has taken is dear."""
 
 _MOST_ASIDE = 3
-"""Where so many draws are dear, the cheapest of them is run."""
+"""So many draws are set aside as dear; then the cheapest of them is run."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,32 +58,36 @@ def enqueue_next(session: Session, most: int = _MOST_DRAWN) -> bool:
         return True
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
-    known = tried(session)
-    aside: dict[float, Strategy] = {}  # by seconds
     with session.study_copy.with_trials(trials, running=others) as study:
-        for _ in range(most):
-            if session.should_stop():
-                return False
-            trial = study.ask()
-            found = _found(session, session.space.suggest(trial), known)
-            dear = found is not None and _is_dear(session, found, aside)
-            queued = found is not None and not dear and _is_queued(session, found)
-            # The sampler takes a pruned trial for a bad one; a failed one tells it nothing.
-            study.tell(trial, state=OptunaState.FAIL if queued or dear else OptunaState.PRUNED)
-            if queued:
-                return True
-            if len(aside) == _MOST_ASIDE:
-                break
-    return any(_is_queued(session, aside[seconds]) for seconds in sorted(aside))
+        return _draw_and_queue(session, study, tried(session), most)
 
 
-def _is_dear(session: Session, strategy: Strategy, aside: dict[float, Strategy]) -> bool:
-    """Whether a strategy takes long for how long the search has run; it is then set aside."""
-    seconds = predicted_seconds(session, strategy)
-    dear = seconds > _DEAR * session.deadline.elapsed
-    if dear:
-        aside[seconds] = strategy
-    return dear
+def _draw_and_queue(session: Session, study: optuna.Study, known: set[str], most: int) -> bool:
+    """Queue the first draw that may run and is not dear; of three dear ones the cheapest."""
+    aside: list[Strategy] = []
+    for _ in range(most):
+        if session.should_stop():
+            return False
+        trial = study.ask()
+        found = _found(session, session.space.suggest(trial), known)
+        dear = found is not None and _is_dear(session, found)
+        queued = found is not None and not dear and _is_queued(session, found)
+        # The sampler takes a pruned trial for a bad one; a failed one tells it nothing.
+        study.tell(trial, state=OptunaState.FAIL if queued or dear else OptunaState.PRUNED)
+        if queued:
+            return True
+        aside += [found] if found is not None and dear else []
+        if len(aside) == _MOST_ASIDE:
+            break
+    cheapest_first = sorted(aside, key=partial(predicted_seconds, session))
+    return any(_is_queued(session, strategy) for strategy in cheapest_first)
+
+
+def _is_dear(session: Session, strategy: Strategy) -> bool:
+    """Whether a strategy takes long for how long this run has searched; trials may be counted."""
+    if session.options.trials is not None or not session.space.is_admissible(strategy):
+        return False
+    return predicted_seconds(session, strategy) > _DEAR * session.deadline.elapsed
 
 
 def _is_queued(session: Session, strategy: Strategy) -> bool:

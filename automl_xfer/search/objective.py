@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 
 from automl_xfer.components import Strategy
-from automl_xfer.errors import AutomlXferError
+from automl_xfer.errors import AutomlXferError, ComponentError
 from automl_xfer.evaluation.intervals import score_interval
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
 from automl_xfer.search.cost import predicted_seconds
@@ -47,7 +47,10 @@ def objective(
     """Run and record one strategy, and do something while it runs; what Optuna optimises."""
     if not _was_queued(trial):
         raise TrialFailedError("another process took what waited")
-    drawn = session.space.suggest(trial)
+    try:
+        drawn = session.space.suggest(trial)
+    except ComponentError as error:  # an earlier version queued it
+        raise TrialFailedError(str(error)) from None
     if not _is_what_was_queued(session, trial, drawn):
         raise TrialFailedError("it ran before, or is queued anew")
     strategy = with_teacher(session, drawn)

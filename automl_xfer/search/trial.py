@@ -179,6 +179,8 @@ class _Run:
         every = max(1, self.strategy.optimization.epochs // 5)
 
         def report(epoch: int, model: TransferModel) -> None:
+            if epoch == 0:
+                self.scores.clear()  # of a training that began anew with less memory
             if (epoch + 1) % every == 0 and epoch + 1 < self.strategy.optimization.epochs:
                 mirror = len(held_out.image_set) <= MIRROR_LIMIT
                 probabilities = predict_probabilities(

@@ -36,7 +36,7 @@ class Watch:
 
     def answer(self, step: TrialStep) -> bool:
         """Whether the child should stop."""
-        self.scores.append(step.score)
+        self.scores[step.step :] = [step.score]  # a training may begin anew
         if not step.whole:
             return self.report(step) and self.may_be_pruned
         self.correct.add(step)

@@ -23,6 +23,6 @@ def compiled(forward: Callable[..., Tensor], compiler: Compiler) -> Callable[...
     """
     torch._dynamo.reset()
     torch._dynamo.config.suppress_errors = True
-    torch._dynamo.config.recompile_limit = _MOST_GRAPHS
+    torch._dynamo.config.cache_size_limit = _MOST_GRAPHS
     made: Callable[..., Tensor] = torch.compile(forward, backend=compiler)
     return made

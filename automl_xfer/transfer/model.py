@@ -48,6 +48,16 @@ def code_key(module: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
 
 
+@functools.cache
+def package_key(module: str) -> str:
+    """Digest of a module and of those beside it in its package, which it may call."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    if path is None or not getattr(sys.modules[module], "__package__", None):
+        return code_key(module)
+    files = sorted(Path(path).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
 def weights_key(model: nn.Module) -> str:
     """Digest of all parameters and buffers and of the code that reads them.
 

@@ -18,12 +18,13 @@ from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.device import autocast, batch_size
 from automl_xfer.transfer.folding import fold_batch_norms, worth_folding
-from automl_xfer.transfer.model import code_key, weights_key
+from automl_xfer.transfer.model import package_key, weights_key
 from automl_xfer.transfer.parts import Part, Rows
 from automl_xfer.transfer.pixels import pixel_batches
 
 VIEWS = 8
-"""Augmented training draws from so many versions of each image where they are cached."""
+"""Augmented training draws from so many versions of each image, in each size where it grows, where
+they are cached."""
 
 _SHARE_OF_LIMIT = 0.25
 """The views of one image set at one boundary may take this share of the cache folder."""
@@ -50,7 +51,7 @@ def training_views(policy: AugmentationPolicy, image_size: int, epochs: int) -> 
     """The view of each epoch of a training, which passes through 8 of each size in turn."""
     if type(policy).transform is AugmentationPolicy.transform:
         return [PLAIN] * epochs
-    name = json.dumps(policy.to_dict(), sort_keys=True) + code_key(type(policy).__module__)
+    name = json.dumps(policy.to_dict(), sort_keys=True) + package_key(type(policy).__module__)
     sizes = training_sizes(policy, image_size, epochs)
     vary = {size: policy.transform(size) for size in sizes}
     numbers = [sizes[:epoch].count(size) % VIEWS for epoch, size in enumerate(sizes)]

@@ -45,6 +45,21 @@ def test_a_perfect_score_on_few_images_is_not_certain(metric):
     assert (low, high) == (pytest.approx(expected, abs=1e-6), 1.0)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("images", [(9, 9, 9), (97, 3)])
+def test_an_error_more_never_raises_the_lower_end(metric, images):
+    labels = np.repeat(np.arange(len(images)), images)
+    perfect = np.eye(len(images), dtype=np.float32)[labels]
+    ends = []
+    for errors in range(6):
+        predicted = perfect.copy()
+        predicted[:errors] = np.roll(predicted[:errors], 1, axis=1)
+        low, high = score_interval(metric, labels, predicted)
+        assert low <= score(metric, labels, predicted) <= high
+        ends.append(low)
+    assert ends == sorted(ends, reverse=True)
+
+
 @pytest.mark.parametrize("metric", ["balanced-accuracy", "macro-f1", "cohen-kappa"])
 def test_a_perfect_score_is_less_certain_where_a_class_has_few_images(metric):
     labels = np.array([0] * 97 + [1] * 3)

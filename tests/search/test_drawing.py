@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -159,24 +160,52 @@ def test_a_component_that_cannot_be_queued_is_passed_over(session, monkeypatch):
     assert len(refused) == 3 and len(waiting(session)) == 1
 
 
-def test_what_takes_long_waits_for_what_is_cheap_or_comes_as_the_cheapest(session, monkeypatch):
-    costs = iter([50.0, 40.0, 0.1, 50.0, 40.0, 60.0])
-    priced = []
+@pytest.mark.parametrize(
+    ("costs", "chosen"),
+    [
+        ([50.0, 1.0], 1),  # what is cheap is queued at once
+        ([50.0, 40.0, 60.0], 1),
+        ([50.0, 50.0, 50.0], 0),
+    ],
+)
+def test_what_takes_long_waits_for_what_is_cheap_or_comes_as_the_cheapest(
+    session, monkeypatch, costs, chosen
+):
+    priced = priced_at(session, monkeypatch, costs)
+    assert enqueue_next(session)
+    assert waiting(session) == [[*priced][chosen]]
+    assert len(priced) == len(costs)
+    copy = session.study_copy._study  # what is set aside is not told to be bad
+    assert len(copy.get_trials(states=(TrialState.FAIL,))) == len(costs)
+
+
+def test_a_dear_strategy_alone_is_run_and_where_trials_are_counted_the_first(
+    options, session, monkeypatch
+):
+    priced = priced_at(session, monkeypatch, [50.0] * 9)
+    assert enqueue_next(session, 1)
+    assert waiting(session) == [*priced]
+    counted = open_session(replace(options, study="counted"), lambda event: None, lambda: False)
+    priced = priced_at(counted, monkeypatch, [50.0, 1.0], trials=9)
+    assert enqueue_next(counted)
+    assert len(waiting(counted)) == 1 and not priced
+
+
+def priced_at(session, monkeypatch, costs, trials=None):
+    """Strategies in the order in which they are first priced, with these predicted seconds."""
+    priced, left = {}, iter(costs)
 
     def predicted(session, strategy):
-        priced.append(strategy.to_json())
-        return next(costs)
+        key = strategy.to_json()
+        if key not in priced:
+            priced[key] = next(left)
+        return priced[key]
 
     monkeypatch.setattr(drawing, "predicted_seconds", predicted)
     monkeypatch.setattr(drawing, "would_not_end", lambda *_: False)
-    assert enqueue_next(session)
-    assert waiting(session) == [priced[2]]
-    session.optuna_study.ask()
-    assert enqueue_next(session)
-    assert waiting(session) == [priced[4]]
-    assert len(priced) == 6
-    copy = session.study_copy._study  # what is set aside is not told to be bad
-    assert len(copy.get_trials(states=(TrialState.FAIL,))) == 6
+    session.options = replace(session.options, trials=trials)
+    session.deadline = SimpleNamespace(elapsed=100.0)
+    return priced
 
 
 def test_a_request_to_stop_ends_the_drawing(session):
@@ -225,3 +254,14 @@ def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():
         if number % 4:
             study.tell(trial, values["x"])
     assert len(held.get_trials(states=(TrialState.COMPLETE,))) > 20
+
+
+def test_what_an_earlier_version_queued_out_of_range_costs_its_trial_only(session, monkeypatch):
+    assert enqueue_next(session)
+
+    def refuse(space, trial):
+        raise ComponentError("head 'mlp': width must be one of 64, 256, 1024, not 300")
+
+    monkeypatch.setattr(type(session.space), "suggest", refuse)
+    with pytest.raises(TrialFailedError, match="width must be one of"):
+        objective(session, session.optuna_study.ask())

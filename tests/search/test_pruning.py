@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 import pytest
 
+from automl_xfer.search import trial as running
 from automl_xfer.search.pruning import correct_images, is_hopeless
 from automl_xfer.search.trial import TrialStep
 from automl_xfer.search.watch import Watch
@@ -83,3 +84,22 @@ def test_a_fold_far_behind_the_best_stops_a_trial_and_a_near_one_does_not():
     assert never.answer(step(0, 0.4, whole=True))
     assert not watch(Role.SEARCH, lambda step: False, best).answer(step(0, 0.86, whole=True))
     assert is_hopeless(correct_images(rows, rows < 20), best)
+
+
+def test_a_training_that_began_anew_reports_from_the_start(monkeypatch):
+    """Half as many images at once after the memory ran out, with the same callback."""
+    labels = np.array([0, 1, 0, 1])
+    monkeypatch.setattr(running, "predict_probabilities", lambda *_, **__: np.eye(2)[labels])
+    part = SimpleNamespace(labels=labels, indices=np.arange(4), image_set=labels)
+    request = SimpleNamespace(
+        data=SimpleNamespace(target=part), plan=SimpleNamespace(folds=[part], metric="accuracy")
+    )
+    steps = []
+    channel = SimpleNamespace(ask=lambda step: steps.append(step.step))
+    strategy = SimpleNamespace(optimization=SimpleNamespace(epochs=20))
+    run = running._Run(request, strategy, {}, SimpleNamespace(device="cpu"), channel)
+    report = run._epoch_callback(part)
+    for epoch in (*range(9), *range(20)):
+        report(epoch, None)
+    assert steps == [0, 1, 0, 1, 2, 3]
+    assert len(run.scores) == 4

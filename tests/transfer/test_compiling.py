@@ -1,4 +1,4 @@
-"""Long fits may be compiled: the same weights as without, and nothing of it stays."""
+"""Long fits may be compiled: the same weights as without, in a model that is not."""
 
 from dataclasses import replace
 
@@ -19,8 +19,16 @@ def compiler():
         return graph.forward
 
     backend.graphs = 0
-    torch.compiler.reset()
     return backend
+
+
+@pytest.fixture(autouse=True)
+def settings():
+    """Those of torch.compile are as before after each test."""
+    names = ("suppress_errors", "fail_on_recompile_limit_hit", "cache_size_limit")
+    with torch._dynamo.config.patch({each: getattr(torch._dynamo.config, each) for each in names}):
+        yield
+    torch.compiler.reset()
 
 
 @pytest.mark.parametrize("freezing", ["full", "gradual-unfreezing"])
@@ -51,6 +59,16 @@ def test_every_pass_of_a_training_is_compiled(space, parts, context, compiler, m
     monkeypatch.setattr(gradient, "LONG_FIT", 1)
     monkeypatch.setattr(progressive_resizing, "STEP", 4)
     monkeypatch.setattr(progressive_resizing, "LEAST", 4)
+    compiled = gradient.compiled
+
+    def strict(forward, compiler):
+        torch._dynamo.config.fail_on_recompile_limit_hit = False
+        made = compiled(forward, compiler)
+        torch._dynamo.config.suppress_errors = False
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        return made
+
+    monkeypatch.setattr(gradient, "compiled", strict)
     runs = []
 
     def backend(graph, inputs):
