@@ -192,6 +192,9 @@ BROKEN = {
     "transformed images keep shape and type": lambda: made(
         AugmentationPolicy, transform=lambda self, size: lambda images: images[:, :, :size, :20]
     ),
+    "training sizes are no larger than the images": lambda: made(
+        AugmentationPolicy, training_size=lambda self, size, progress: size // 2
+    ),
     "mixed labels sum to one": lambda: made(
         AugmentationPolicy, mix=lambda self, images, labels, generator: (images, 2 * labels)
     ),
