@@ -38,17 +38,7 @@ BACKBONE, OTHER = "mobilenetv1_100.in1k", "mobilenetv2_100.in1k"
 
 def main() -> None:
     """Print one row per task and draw, and the means."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", default=list(FEW_LABELS))
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--draws", type=int, default=2)
-    arguments = parser.parse_args()
-    if not (arguments.shared / "tasks").is_dir():
-        sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
-    catalog = PluginSource().load()[1]
-    backbones = catalog.backbones(BackboneRequest(weights_dir=arguments.shared / "weights"))
-    space = Space(catalog.classes, backbones, frozenset({"target_labels"}))
+    arguments, space = asked(__doc__.splitlines()[0])
     ways = strategies(space)
     print(f"| task | draw | {' | '.join(ways)} |\n|{' --- |' * (2 + len(ways))}")
     table = []
@@ -60,6 +50,21 @@ def main() -> None:
                 table.append(row)
                 print(f"| {task} | {draw} | {cells(row)} |", flush=True)
     print(f"| mean | | {cells(np.mean(table, axis=0))} |")
+
+
+def asked(description: str) -> tuple[argparse.Namespace, Space]:
+    """What the command line says, and the strategies that there are."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("tasks", nargs="*", default=list(FEW_LABELS))
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--draws", type=int, default=2)
+    arguments = parser.parse_args()
+    if not (arguments.shared / "tasks").is_dir():
+        sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
+    catalog = PluginSource().load()[1]
+    backbones = catalog.backbones(BackboneRequest(weights_dir=arguments.shared / "weights"))
+    return arguments, Space(catalog.classes, backbones, frozenset({"target_labels"}))
 
 
 def strategies(space: Space) -> dict[str, Strategy]:

@@ -8,18 +8,14 @@ crops of one size (flip-crop) and of growing ones (progressive-resizing). Prints
 cent, log-loss and seconds of each fit with its predictions, and the means over tasks and draws.
 """
 
-import argparse
-import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from fine_tuning import BACKBONE, draws, evaluate
-from tasks import FEW_LABELS
+from fine_tuning import BACKBONE, asked, draws, evaluate
 
-from automl_xfer.components import BackboneRequest, Strategy
-from automl_xfer.plugin.source import PluginSource
+from automl_xfer.components import Strategy
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
@@ -31,17 +27,7 @@ SMALLEST = (0.45, 0.6)
 
 def main() -> None:
     """Print one row per task and draw, and the means."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", default=list(FEW_LABELS))
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--draws", type=int, default=2)
-    arguments = parser.parse_args()
-    if not (arguments.shared / "tasks").is_dir():
-        sys.exit(f"no folder {arguments.shared / 'tasks'}: give --shared")
-    catalog = PluginSource().load()[1]
-    backbones = catalog.backbones(BackboneRequest(weights_dir=arguments.shared / "weights"))
-    space = Space(catalog.classes, backbones, frozenset({"target_labels"}))
+    arguments, space = asked(__doc__.splitlines()[0])
     ways = strategies(space)
     print(f"| task | draw | {' | '.join(ways)} |\n|{' --- |' * (2 + len(ways))}")
     table = []

@@ -54,7 +54,7 @@ def test_a_long_fit_is_compiled_to_the_same_weights(
     assert compiler.graphs == made  # what is delivered runs as it is
 
 
-def test_every_pass_of_a_training_is_compiled(space, parts, context, compiler, monkeypatch):
+def test_every_pass_of_a_training_is_compiled(space, parts, context, monkeypatch):
     """Also where boundaries, image sizes, batches and domains differ, and fit after fit."""
     monkeypatch.setattr(gradient, "LONG_FIT", 1)
     monkeypatch.setattr(progressive_resizing, "STEP", 4)
