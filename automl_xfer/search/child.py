@@ -69,9 +69,8 @@ def run_in_child(
     ChildFailure when the child raises, dies or takes longer than `timeout` seconds, StopRequested
     when `should_stop` turns true.
     """
-    child = _ready()
+    child = _at_work(function, argument)
     try:
-        child.connection.send((function, argument))
         deadline = time.monotonic() + timeout
         meanwhile()
         result = _converse(child.process, child.connection, deadline, answer, answered, should_stop)
@@ -84,6 +83,14 @@ def run_in_child(
     else:
         child.end()
     return result
+
+
+def begin_in_child(function: Callable[[Any, Channel], Any], argument: object) -> None:
+    """Let a child begin with what `run_in_child` is about to be asked for, and return at once.
+
+    It goes on there if it is given this very `argument`; otherwise it was in vain.
+    """
+    _begun.append((_at_work(function, argument), argument))
 
 
 @dataclass
@@ -120,13 +127,33 @@ class _Child:
 
 
 _idle: list[_Child] = []
+_begun: list[tuple[_Child, object]] = []  # with its argument; one at most
 
 
 @atexit.register
 def end_idle_children() -> None:
-    """End the children that wait to be used again."""
+    """End the children that wait to be used again, and what was begun in vain."""
+    for child, _ in _begun:
+        child.end()
+    _begun.clear()
     while _idle:
         _idle.pop().end()
+
+
+def _at_work(function: Callable[[Any, Channel], Any], argument: object) -> _Child:
+    """A child that works on this argument, since earlier or from now on."""
+    while _begun:
+        child, begun = _begun.pop()
+        if begun is argument:
+            return child
+        child.end()
+    child = _ready()
+    try:
+        child.connection.send((function, argument))
+    except BaseException:
+        child.end()
+        raise
+    return child
 
 
 def _ready() -> _Child:

@@ -8,10 +8,10 @@ from optuna.trial import TrialState as OptunaState
 
 from automl_xfer.components import Strategy
 from automl_xfer.errors import ComponentError
+from automl_xfer.search.allowance import would_not_end
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.failing import component_keys
-from automl_xfer.search.objective import would_not_end
-from automl_xfer.search.portfolio import enqueue, tried
+from automl_xfer.search.portfolio import QUEUED, enqueue, tried
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher
 from automl_xfer.study.records import Role, TrialState
@@ -54,7 +54,9 @@ def enqueue_next(session: Session, most: int = _MOST_DRAWN) -> bool:
     False if so many draws came to nothing, or the user asks to stop.
     """
     trials = session.optuna_study.get_trials(deepcopy=False)
-    if any(trial.state is OptunaState.WAITING for trial in trials):
+    waiting = [trial for trial in trials if trial.state is OptunaState.WAITING]
+    if waiting:
+        session.next_queued = waiting[0].user_attrs.get(QUEUED)
         return True
     here, running = current_worker(), TrialState.RUNNING
     others = any(each.state is running and each.worker != here for each in session.trials())
@@ -96,6 +98,7 @@ def _is_queued(session: Session, strategy: Strategy) -> bool:
         enqueue(session, strategy, {})
     except ComponentError:
         return False
+    session.next_queued = strategy.to_json()
     return True
 
 

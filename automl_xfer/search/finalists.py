@@ -65,15 +65,16 @@ def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]
     out all others, and an ensemble of them is hardly better than one.
     """
     best = next((trial for trial in ranking if has_predictions(session, trial)), ranking[0])
-    by_loss = sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf))
     kinds: dict[str, TrialRecord] = {}
-    for trial in by_loss:
+    for trial in sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf)):
+        if len(kinds) == _POOL:
+            break
         if trial.id not in session.kinds:
             session.kinds[trial.id] = kind_of(trial)
         kind = session.kinds[trial.id]
         if kind not in kinds and has_predictions(session, trial):
             kinds[kind] = trial
-    pool = {trial.id: trial for trial in (best, *list(kinds.values())[:_POOL])}
+    pool = {trial.id: trial for trial in (best, *kinds.values())}
     finalists = [Finalist(trial) for trial in pool.values()]
     weights = weigh(session, finalists, range(len(finalists)))
     first, *others = zip(finalists, weights, strict=True)

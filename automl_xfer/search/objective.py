@@ -2,10 +2,10 @@
 
 import json
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -13,10 +13,9 @@ import optuna
 from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError, ComponentError
 from automl_xfer.evaluation.intervals import score_interval
+from automl_xfer.search.allowance import time_allowed, would_not_end
 from automl_xfer.search.child import ChildFailure, StopRequested, run_in_child
-from automl_xfer.search.cost import predicted_seconds
-from automl_xfer.search.deadline import TRIAL_SHARE
-from automl_xfer.search.events import Note, TrialFinished, TrialStarted
+from automl_xfer.search.events import TrialFinished, TrialStarted
 from automl_xfer.search.failing import component_keys, drop_failing_components
 from automl_xfer.search.foreseen import foreseen_seconds
 from automl_xfer.search.judging import (
@@ -27,14 +26,14 @@ from automl_xfer.search.judging import (
 from automl_xfer.search.plan import Plan
 from automl_xfer.search.portfolio import DESCRIPTION, QUEUED, enqueue, tried
 from automl_xfer.search.predictions import read_predictions
+from automl_xfer.search.request import begin_next, request_for
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher
-from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
+from automl_xfer.search.trial import TrialOutcome, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
 from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, TrialState
 from automl_xfer.study.workers import current_worker
-from automl_xfer.transfer.adapting import adapts_model
 
 
 class TrialFailedError(AutomlXferError):
@@ -72,7 +71,8 @@ def objective(
         return not step.whole and trial.should_prune()
 
     allowed = time_allowed(session, strategy)
-    record = execute(session, strategy, record, session.plan, allowed, report, meanwhile)
+    then = partial(begin_next, session)
+    record = execute(session, strategy, record, session.plan, allowed, report, meanwhile, then)
     annotate(session, trial, record)
     if record.state is TrialState.PRUNED:
         raise optuna.TrialPruned
@@ -109,31 +109,6 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
     return True
 
 
-def time_allowed(session: Session, strategy: Strategy) -> float:
-    """Seconds that a trial may take now: what is left of the search, and no more than its share.
-
-    A frozen one that must make features may take what is left, as later ones find them made; so
-    do its repeats and its final fit.
-    """
-    share = TRIAL_SHARE * session.options.time_limit
-    makes_features = strategy.frozen and not adapts_model(strategy.alignment)
-    left = session.search_left() if makes_features else session.trial_left()
-    if makes_features and foreseen_seconds(session, strategy) > share:
-        return left
-    return min(left, share)
-
-
-def would_not_end(session: Session, strategy: Strategy, role: Role) -> bool:
-    """Whether a trial would take longer than it may."""
-    allowed = time_allowed(session, strategy)
-    seconds = predicted_seconds(session, strategy)
-    if seconds > allowed and role is not Role.SEARCH:
-        told = f"it would take about {seconds:.0f} s, and a trial may take {allowed:.0f} s now"
-        session.tell(Note(f"{strategy.describe()} was left out: {told}"))
-        session.left_out.setdefault(strategy.describe(), seconds)
-    return seconds > allowed
-
-
 def new_record(session: Session, strategy: Strategy, role: Role, seed: int) -> TrialRecord:
     """The record of a trial about to start."""
     return TrialRecord(
@@ -160,17 +135,18 @@ def execute(
     timeout: float,
     report: Callable[[TrialStep], bool] = lambda step: False,
     meanwhile: Callable[[], None] = lambda: None,
+    then: Callable[[], None] = lambda: None,
 ) -> TrialRecord:
     """Train and score in a child process; the finished record, stored and announced.
 
     `report` is given every step, and says of an early epoch whether to go on is worth it;
-    `meanwhile` is called once while the child is at work.
+    `meanwhile` is called once while the child is at work, `then` when it is done.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
     watch = Watch(session, record, report)
     record = session.store.add_trial(record)
     session.tell(TrialStarted(record.number, record.description))
-    request = _request(session, strategy, record, plan)
+    request = request_for(session, strategy, record.seed, plan)
     alone = not strategy.regularizer.distils and strategy.backbone.initialisation != "source"
     foreseen = foreseen_seconds(session, strategy) if alone else 0.0
     if foreseen:
@@ -187,6 +163,7 @@ def execute(
             should_stop=session.should_stop,
         )
         session.remember_micro_batches(outcome.micro_batches)
+        then()
         record = _finished(session, record, outcome, request.predictions_path)
     except ChildFailure as failure:
         record = replace(
@@ -210,26 +187,6 @@ def execute(
     if stopped is not None:
         raise stopped
     return record
-
-
-def _request(session: Session, strategy: Strategy, record: TrialRecord, plan: Plan) -> TrialRequest:
-    return TrialRequest(
-        strategy=strategy.to_dict(),
-        data=session.prepared.data,
-        plan=plan,
-        seed=record.seed,
-        device=session.device,
-        cache_directory=session.cache_directory,
-        predictions_path=(session.directory / "trials" / _file_name(record)).resolve(),
-        plugins=session.plugins,
-        micro_batches=session.micro_batches,
-        compiler=session.compiler,
-    )
-
-
-def _file_name(record: TrialRecord) -> str:
-    """Another database may count its trials in the same folder: the number is not enough."""
-    return f"{record.id:05d}-{uuid.uuid4().hex[:8]}.npz"
 
 
 def _finished(

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from automl_xfer.search.allowance import time_allowed, would_not_end
 from automl_xfer.search.child import StopRequested, end_idle_children, prepare_children
 from automl_xfer.search.drawing import draw_ahead, enqueue_next
 from automl_xfer.search.ending import end
@@ -16,8 +17,6 @@ from automl_xfer.search.objective import (
     execute,
     new_record,
     objective,
-    time_allowed,
-    would_not_end,
 )
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -35,6 +36,9 @@ from automl_xfer.space.compose import Space
 from automl_xfer.study.records import TrialRecord, TrialState
 from automl_xfer.study.store import StudyStore
 from automl_xfer.study.workers import current_worker
+
+if TYPE_CHECKING:
+    from automl_xfer.search.trial import TrialRequest
 
 _MICRO_BATCHES = "micro_batches"
 
@@ -68,6 +72,8 @@ class Session:
     phases_begun: dict[str, float] = field(default_factory=dict)  # seconds after the start
     trials_run: int = 0
     next_waits: bool = False  # whether a strategy was queued while the last trial ran
+    next_queued: str | None = None  # the strategy that waits, as JSON
+    begun: "TrialRequest | None" = None  # with which a process began before its trial has a record
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
     kinds: dict[int, str] = field(default_factory=dict)  # by trial, of which neighbours are one

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 
 import psutil
 
@@ -10,8 +11,12 @@ _CLOCK_SLACK_SECONDS = 2.0  # a corrected clock moves the start time that psutil
 
 def current_worker() -> str:
     """This process as host:pid:start-time; the start time tells a reused pid apart."""
-    started = psutil.Process().create_time()
-    return f"{platform.node()}:{os.getpid()}:{started:.2f}"
+    return _named(os.getpid())
+
+
+@cache
+def _named(pid: int) -> str:
+    return f"{platform.node()}:{pid}:{psutil.Process(pid).create_time():.2f}"
 
 
 def is_alive(worker: str) -> bool | None:

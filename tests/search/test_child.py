@@ -4,10 +4,17 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from automl_xfer.search import child
-from automl_xfer.search.child import ChildFailure, StopRequested, end_idle_children, run_in_child
+from automl_xfer.search.child import (
+    ChildFailure,
+    StopRequested,
+    begin_in_child,
+    end_idle_children,
+    run_in_child,
+)
 from automl_xfer.study.records import FailureKind
 
 _STATE = {"runs": 0}
@@ -119,3 +126,50 @@ def test_a_child_is_replaced_after_many_runs(monkeypatch):
     monkeypatch.setattr(child, "_MOST_SERVED", 2)
     processes = [run(count)[0] for _ in range(4)]
     assert processes[0] == processes[1] != processes[2] == processes[3]
+
+
+def write_pid(argument, channel):
+    argument.write_text(str(os.getpid()))
+    return channel.ask("may I?")
+
+
+def pid_in(path):
+    deadline = time.monotonic() + 20
+    while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return int(path.read_text())
+
+
+def test_what_was_begun_goes_on_where_it_is_asked_for(tmp_path):
+    run(count)  # the child that begins served before
+    begin_in_child(write_pid, tmp_path / "other")  # in vain
+    other = pid_in(tmp_path / "other")
+    given = tmp_path / "pid"
+    begin_in_child(write_pid, given)
+    began = pid_in(given)
+    given.unlink()
+    assert run(write_pid, given, answer=lambda message: "yes") == "yes"
+    assert not given.exists()  # not once more
+    assert not psutil.pid_exists(other)
+    assert run(count)[0] == began  # and serves again
+
+
+def test_what_was_begun_is_gone_where_something_else_is_asked_for(tmp_path):
+    for end in (lambda: run(count), end_idle_children):
+        given = tmp_path / "pid"
+        begin_in_child(write_pid, given)
+        began = pid_in(given)
+        given.unlink()
+        end()
+        assert not psutil.pid_exists(began)
+
+
+def test_what_died_after_it_was_begun_is_told_where_it_is_asked_for():
+    given = object()
+    begin_in_child(die, None)
+    with pytest.raises(ChildFailure) as caught:
+        run(die, None)
+    assert caught.value.kind is FailureKind.CRASH
+    with pytest.raises(AttributeError):
+        begin_in_child(count, lambda: given)  # cannot be sent
+    assert run(ask, 1, answer=lambda message: message) == 1

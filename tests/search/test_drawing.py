@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from random import Random
 from types import SimpleNamespace
 
 import optuna
@@ -105,7 +106,7 @@ def test_sessions_that_take_what_others_queued_go_on(options):
 def test_a_search_draws_ahead_but_not_beyond_its_trials(options, monkeypatch):
     waited = []
 
-    def executed(session, strategy, record, plan, timeout, report, meanwhile):
+    def executed(session, strategy, record, plan, timeout, report, meanwhile, then):
         meanwhile()
         waited.append(len(waiting(session)))
         return session.store.add_trial(
@@ -130,7 +131,7 @@ def test_what_fails_while_a_trial_runs_is_drawn_again_after_it(options, monkeypa
             raise RuntimeError("the database is away")
         return plain(session, *most)
 
-    def executed(session, strategy, record, plan, timeout, report, meanwhile):
+    def executed(session, strategy, record, plan, timeout, report, meanwhile, then):
         meanwhile()
         ended = replace(record, state=RecordState.COMPLETE, score=0.5, timings=TIMINGS)
         return session.store.add_trial(ended)
@@ -183,8 +184,8 @@ def test_a_dear_strategy_alone_is_run_and_where_trials_are_counted_the_first(
     options, session, monkeypatch
 ):
     priced = priced_at(session, monkeypatch, [50.0] * 9)
-    assert enqueue_next(session, 1)
-    assert waiting(session) == [*priced]
+    assert enqueue_next(session, 2)
+    assert waiting(session) == [*priced][:1] and len(priced) < 3
     counted = open_session(replace(options, study="counted"), lambda event: None, lambda: False)
     priced = priced_at(counted, monkeypatch, [50.0, 1.0], trials=9)
     assert enqueue_next(counted)
@@ -236,6 +237,37 @@ def test_a_copy_holds_what_was_told_and_for_now_what_runs():
     with copy.with_trials(study.trials, running=True) as held:
         complete = held.get_trials(states=(TrialState.COMPLETE,))
         assert [trial.params for trial in complete] == [*told, running.params]
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_long_study_is_drawn_from_its_best_and_latest(direction):
+    study = optuna.create_study(direction=direction)
+    random = Random(0)
+    space = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    sizes = []
+    copy = StudyCopy(study.direction, 0, 1)
+    for number in range(1300):
+        value = random.random()
+        made = optuna.create_trial(params={"x": value}, distributions=space, value=value)
+        pruned = optuna.create_trial(state=TrialState.PRUNED)
+        study.add_trial(pruned if number % 5 == 0 else made)
+        if number % 10 == 0 or number > 1250:
+            trials = study.get_trials(deepcopy=False)
+            with copy.with_trials(trials, running=number % 20 == 0) as held:
+                drawn = held.ask()
+                drawn.suggest_float("x", 0, 1)
+                held.tell(drawn, state=TrialState.FAIL)
+                sizes.append(len(held.get_trials(deepcopy=False)))
+    assert max(sizes) <= 501 and len(sizes) > 100
+    held_ones = held.get_trials(states=(TrialState.COMPLETE,))
+    values = sorted(trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,)))
+    best = values[-25:] if direction == "maximize" else values[:25]
+    assert set(best) <= {trial.value for trial in held_ones}
+    latest = [trial.value for trial in study.trials[-150:]]
+    told = [
+        trial.value for trial in held.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    ]
+    assert told[-150:] == latest
 
 
 def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():
