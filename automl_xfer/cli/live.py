@@ -69,7 +69,7 @@ class PlainLines:
         self._every = every
         self._silent_until = _SILENCE_SECONDS
         self._done = 0
-        self._best: int | None = None
+        self._best: TrialRecord | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -102,12 +102,13 @@ class PlainLines:
         self._done += 1
         record, best = event.record, event.best
         self._percent = _is_percentage(event)
-        if best is not None and best.id == record.id and best.id != self._best:
-            self._best = best.id
+        before = self._best
+        if best is not None and best.id == record.id and (before is None or best.id != before.id):
+            self._best = best
+            tied = before is not None and best.score == before.score
+            what = "as good and simpler:" if tied and self._percent else "new best"
             interval = _interval(event.best_interval, self._percent)
-            self._line(
-                f"new best {_score(best.score, self._percent)}{interval}  {best.description}"
-            )
+            self._line(f"{what} {_score(best.score, self._percent)}{interval}  {best.description}")
         elif record.state is TrialState.FAILED:
             reason = f": {record.failure_message}" if record.failure_message else ""
             self._line(f"failed ({_outcome(record, self._percent)})  {record.description}{reason}")

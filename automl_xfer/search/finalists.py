@@ -132,7 +132,7 @@ def run_finalists(session: Session) -> list[Finalist]:
     finalists = finalists_of_search(session)
     if not session.has_target_labels or len(session.plan.folds) == 1:
         return finalists
-    session.phase("finalists", f"{len(finalists)} strategies with {N_REPEATS} other seeds")
+    session.phase("finalists", _announced(session, finalists))
     with suppress(StopRequested):  # by the user: what was repeated stands
         for repeat in range(1, N_REPEATS + 1):
             round_ = _repeat_all(session, finalists, repeat)
@@ -142,14 +142,20 @@ def run_finalists(session: Session) -> list[Finalist]:
     return sorted(finalists, key=lambda each: (-each.score, each.trial.complexity, each.trial.id))
 
 
+def _announced(session: Session, finalists: list[Finalist]) -> str:
+    n = len(finalists)
+    if not _round_fits(session, finalists):
+        return f"{n}, without other seeds: there is no time for that" if n > 1 else "one"
+    return f"{n} strategies with {N_REPEATS} other seeds"
+
+
 def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> list[Finalist] | None:
     """One more seed for every finalist; None when the time does not suffice for all of them.
 
     A round counts only if it is whole: a mean over more seeds is not to be compared with one
     over fewer.
     """
-    needed = _round_seconds(session, finalists)
-    if session.should_stop() or _left(session, finalists) < _RESERVE * needed:
+    if session.should_stop() or not _round_fits(session, finalists):
         return None
     done = []
     for finalist in finalists:
@@ -158,6 +164,10 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
             return None
         done.append(replace(finalist, repeats=(*finalist.repeats, record)))
     return done
+
+
+def _round_fits(session: Session, finalists: list[Finalist]) -> bool:
+    return _left(session, finalists) >= _RESERVE * _round_seconds(session, finalists)
 
 
 def _left(session: Session, finalists: list[Finalist]) -> float:
@@ -183,7 +193,7 @@ def seconds_to_end(session: Session) -> float:
     """Predicted seconds of all that comes after the search, if it ended now.
 
     Of the repeats those count that would fit behind the search's own share: the time for others
-    is better spent on searching.
+    is better spent on searching. Where there are none, it is known who would win.
     """
     if not session.complete_trials():
         return math.inf
@@ -193,7 +203,15 @@ def seconds_to_end(session: Session) -> float:
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
     rounds = min(most, max(0, int(room // max(a_round, 1e-9))))
+    if rounds == 0:
+        return _fit_all_seconds(session, _would_win(session, finalists))
     return fits + rounds * a_round
+
+
+def _would_win(session: Session, finalists: list[Finalist]) -> list[Finalist]:
+    """Those that would be in the winner if nothing came after the search; see `choose_winner`."""
+    weights = weigh(session, finalists, range(len(finalists)), final=True)
+    return [each for each, weight in zip(finalists, weights, strict=True) if weight > 0]
 
 
 def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:

@@ -94,6 +94,19 @@ def test_quiet_leaves_warnings_only_and_verbose_tells_every_trial() -> None:
     assert len(text(verbose).splitlines()) == 3
 
 
+def test_a_simpler_one_with_the_best_score_is_no_new_best() -> None:
+    console = piped()
+    with PlainLines(console) as view:
+        for each in (record(1, score=0.9), record(2, score=0.9), record(3, score=0.95)):
+            view(TrialFinished(each, each, (0.8, 1.0)))
+    told = [line.split("] ", 1)[1] for line in text(console).splitlines()]
+    assert [line.split(" (")[0] for line in told] == [
+        "new best 90.0 %",
+        "as good and simpler: 90.0 %",
+        "new best 95.0 %",
+    ]
+
+
 def test_scores_without_labels_are_no_percentages() -> None:
     console = piped()
     best = record(1, score=0.812)
