@@ -49,6 +49,10 @@ def _is_percentage(event: TrialFinished) -> bool:
     return event.best_interval is not None
 
 
+def _is_tie(best: TrialRecord, before: TrialRecord) -> bool:
+    return best.score == before.score and best.complexity < before.complexity
+
+
 class PlainLines:
     """One line per phase, new best, failed trial and note; a heartbeat every `every` trials."""
 
@@ -102,11 +106,9 @@ class PlainLines:
         self._done += 1
         record, best = event.record, event.best
         self._percent = _is_percentage(event)
-        before = self._best
+        before, self._best = self._best, best
         if best is not None and best.id == record.id and (before is None or best.id != before.id):
-            self._best = best
-            tied = before is not None and best.score == before.score
-            what = "as good and simpler:" if tied and self._percent else "new best"
+            what = "as good and simpler:" if before and _is_tie(best, before) else "new best"
             interval = _interval(event.best_interval, self._percent)
             self._line(f"{what} {_score(best.score, self._percent)}{interval}  {best.description}")
         elif record.state is TrialState.FAILED:

@@ -86,10 +86,7 @@ def run_in_child(
 
 
 def begin_in_child(function: Callable[[Any, Channel], Any], argument: object) -> None:
-    """Let a child begin with what `run_in_child` is about to be asked for, and return at once.
-
-    It goes on there if it is given this very `argument`; otherwise it was in vain.
-    """
+    """Let a child begin now; it goes on in `run_in_child` if that is given this very `argument`."""
     _begun.append((_at_work(function, argument), argument))
 
 
@@ -133,11 +130,15 @@ _begun: list[tuple[_Child, object]] = []  # with its argument; one at most
 @atexit.register
 def end_idle_children() -> None:
     """End the children that wait to be used again, and what was begun in vain."""
-    for child, _ in _begun:
-        child.end()
-    _begun.clear()
+    end_begun()
     while _idle:
         _idle.pop().end()
+
+
+def end_begun() -> None:
+    """End what was begun in vain."""
+    while _begun:
+        _begun.pop()[0].end()
 
 
 def _at_work(function: Callable[[Any, Channel], Any], argument: object) -> _Child:

@@ -24,6 +24,7 @@ from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.plan import make_plan
 from automl_xfer.search.predictions import has_predictions, read_predictions
 from automl_xfer.search.session import Session
+from automl_xfer.search.winner import members
 from automl_xfer.study.records import Role, TrialRecord, TrialState
 
 N_FINALISTS = 5
@@ -53,7 +54,9 @@ def finalists_of_search(session: Session) -> list[Finalist]:
     if session.has_target_labels:
         ranking = _fast_enough(session, ranked(session, complete))
         if session.options.prefer == "speed":
-            return [Finalist(trial) for trial in one_of_each_kind(ranking)[:N_FINALISTS]]
+            kinds = one_of_each_kind(ranking)
+            kept = [trial for trial in kinds if has_predictions(session, trial)] or kinds
+            return [Finalist(trial) for trial in kept[:N_FINALISTS]]
         return _with_weight(session, ranking)
     return [Finalist(trial) for trial in _without_labels(session, complete)]
 
@@ -143,10 +146,12 @@ def run_finalists(session: Session) -> list[Finalist]:
 
 
 def _announced(session: Session, finalists: list[Finalist]) -> str:
-    n = len(finalists)
-    if not _round_fits(session, finalists):
-        return f"{n}, without other seeds: there is no time for that" if n > 1 else "one"
-    return f"{n} strategies with {N_REPEATS} other seeds"
+    n, a_round = len(finalists), _RESERVE * _round_seconds(session, finalists)
+    rounds = min(N_REPEATS, int(_left(session, finalists) // max(a_round, 1e-9)))
+    strategies = f"{n} strategies" if n > 1 else "one strategy"
+    if session.should_stop() or not rounds:
+        return f"{strategies}, without other seeds: there is no time for that"
+    return f"{strategies} with {rounds} other seed{'s' if rounds > 1 else ''}"
 
 
 def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> list[Finalist] | None:
@@ -155,7 +160,8 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
     A round counts only if it is whole: a mean over more seeds is not to be compared with one
     over fewer.
     """
-    if session.should_stop() or not _round_fits(session, finalists):
+    needed = _round_seconds(session, finalists)
+    if session.should_stop() or _left(session, finalists) < _RESERVE * needed:
         return None
     done = []
     for finalist in finalists:
@@ -164,10 +170,6 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
             return None
         done.append(replace(finalist, repeats=(*finalist.repeats, record)))
     return done
-
-
-def _round_fits(session: Session, finalists: list[Finalist]) -> bool:
-    return _left(session, finalists) >= _RESERVE * _round_seconds(session, finalists)
 
 
 def _left(session: Session, finalists: list[Finalist]) -> float:
@@ -203,15 +205,10 @@ def seconds_to_end(session: Session) -> float:
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
     rounds = min(most, max(0, int(room // max(a_round, 1e-9))))
-    if rounds == 0:
-        return _fit_all_seconds(session, _would_win(session, finalists))
-    return fits + rounds * a_round
-
-
-def _would_win(session: Session, finalists: list[Finalist]) -> list[Finalist]:
-    """Those that would be in the winner if nothing came after the search; see `choose_winner`."""
-    weights = weigh(session, finalists, range(len(finalists)), final=True)
-    return [each for each, weight in zip(finalists, weights, strict=True) if weight > 0]
+    if rounds:
+        return fits + rounds * a_round
+    winners = [each for each, _ in members(session, finalists)]
+    return _fit_all_seconds(session, winners)
 
 
 def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:

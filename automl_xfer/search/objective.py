@@ -29,7 +29,7 @@ from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.request import begin_next, request_for
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import with_teacher
-from automl_xfer.search.trial import TrialOutcome, TrialStep, run_trial
+from automl_xfer.search.trial import TrialOutcome, TrialRequest, TrialStep, run_trial
 from automl_xfer.search.trial_note import annotate
 from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import FORESEEN, FailureKind, Role, TrialRecord, TrialState
@@ -101,7 +101,10 @@ def _is_what_was_queued(session: Session, trial: optuna.Trial, strategy: Strateg
     if queued in tried(session):
         return False
     if queued != strategy.to_json():
-        made = Strategy.from_dict(json.loads(queued), session.catalog.classes)
+        try:
+            made = Strategy.from_dict(json.loads(queued), session.catalog.classes)
+        except ComponentError as error:
+            raise TrialFailedError(str(error)) from None
         if session.space.is_admissible(made):
             kept = {key: trial.user_attrs.get(key) for key in ("role", "baseline")}
             enqueue(session, made, kept)
@@ -140,53 +143,61 @@ def execute(
     """Train and score in a child process; the finished record, stored and announced.
 
     `report` is given every step, and says of an early epoch whether to go on is worth it;
-    `meanwhile` is called once while the child is at work, `then` when it is done.
+    `meanwhile` is called once while the child is at work, `then` when what it did well is stored.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
     watch = Watch(session, record, report)
-    record = session.store.add_trial(record)
-    session.tell(TrialStarted(record.number, record.description))
     request = request_for(session, strategy, record.seed, plan)
+    record = session.store.add_trial(replace(record, started=request.began))
+    session.tell(TrialStarted(record.number, record.description))
     alone = not strategy.regularizer.distils and strategy.backbone.initialisation != "source"
     foreseen = foreseen_seconds(session, strategy) if alone else 0.0
     if foreseen:
         record = replace(record, timings={FORESEEN: foreseen})
-    stopped: StopRequested | None = None
+    ended = _run(session, request, watch, record, timeout, meanwhile)
+    record = replace(ended, steps=tuple(watch.scores), finished=datetime.now(UTC))
+    session.store.update_trial(record)
+    if record.state is not TrialState.FAILED:
+        then()
+    _announce(session, record)
+    if record.failure_kind is FailureKind.INTERRUPTED:
+        raise StopRequested(record.failure_message)
+    return record
+
+
+def _run(
+    session: Session,
+    request: TrialRequest,
+    watch: Watch,
+    record: TrialRecord,
+    timeout: float,
+    meanwhile: Callable[[], None],
+) -> TrialRecord:
+    """The record with what came of the request, from whose beginning `timeout` counts."""
+    began_before = (datetime.now(UTC) - request.began).total_seconds()
     try:
         outcome = run_in_child(
             run_trial,
             request,
-            timeout=timeout,
+            timeout=timeout - began_before,
             answer=watch.answer,
             answered=watch.answered,
             meanwhile=meanwhile,
             should_stop=session.should_stop,
         )
         session.remember_micro_batches(outcome.micro_batches)
-        then()
-        record = _finished(session, record, outcome, request.predictions_path)
+        return _finished(session, record, outcome, request.predictions_path)
     except ChildFailure as failure:
-        record = replace(
-            record,
-            state=TrialState.FAILED,
-            failure_kind=failure.kind,
-            failure_message=str(failure),
-            traceback=failure.trace,
-        )
-    except StopRequested as request_to_stop:
-        stopped = request_to_stop
-        record = replace(
-            record,
-            state=TrialState.FAILED,
-            failure_kind=FailureKind.INTERRUPTED,
-            failure_message="stopped by the user",
-        )
-    record = replace(record, steps=tuple(watch.scores), finished=datetime.now(UTC))
-    session.store.update_trial(record)
-    _announce(session, record)
-    if stopped is not None:
-        raise stopped
-    return record
+        kind, message, trace = failure.kind, str(failure), failure.trace
+    except StopRequested:
+        kind, message, trace = FailureKind.INTERRUPTED, "stopped by the user", None
+    return replace(
+        record,
+        state=TrialState.FAILED,
+        failure_kind=kind,
+        failure_message=message,
+        traceback=trace,
+    )
 
 
 def _finished(

@@ -5,8 +5,9 @@ import logging
 import uuid
 
 from automl_xfer.components import Strategy
+from automl_xfer.errors import ComponentError
 from automl_xfer.search.allowance import time_allowed
-from automl_xfer.search.child import begin_in_child
+from automl_xfer.search.child import begin_in_child, end_begun
 from automl_xfer.search.cost import predicted_seconds
 from automl_xfer.search.failing import component_keys
 from automl_xfer.search.plan import Plan
@@ -38,7 +39,7 @@ def request_for(session: Session, strategy: Strategy, seed: int, plan: Plan) -> 
 
 
 def _is_same(one: TrialRequest, other: TrialRequest) -> bool:
-    """Whether they differ in no more than where the predictions go; a study has one data set."""
+    """Whether they differ in no more than when they began and where the predictions go."""
     told = [
         (each.strategy, each.seed, each.micro_batches, id(each.plan), id(each.data))
         for each in (one, other)
@@ -61,6 +62,13 @@ def begin_next(session: Session) -> None:
         logger.warning("the next trial could not begin early", exc_info=True)
 
 
+def end_what_began(session: Session) -> None:
+    """End what began early if no trial took it up."""
+    if session.begun is not None:
+        session.begun = None
+        end_begun()
+
+
 def _next_strategy(session: Session) -> Strategy | None:
     """What will run next for all that is known: nobody else may take it, and it would end."""
     queued = session.next_queued if session.next_waits else None
@@ -69,7 +77,10 @@ def _next_strategy(session: Session) -> Strategy | None:
     here, running = current_worker(), TrialState.RUNNING
     if any(each.state is running and each.worker != here for each in session.trials()):
         return None
-    strategy = Strategy.from_dict(json.loads(queued), session.catalog.classes)
+    try:
+        strategy = Strategy.from_dict(json.loads(queued), session.catalog.classes)
+    except ComponentError:  # its plugin is gone
+        return None
     if strategy.regularizer.distils or session.removed & set(component_keys(strategy)):
         return None  # who teaches it, the last trial may change
     would_end = predicted_seconds(session, strategy) <= time_allowed(session, strategy)

@@ -21,6 +21,7 @@ from automl_xfer.search.objective import (
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
+from automl_xfer.search.request import end_what_began
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import Role, StudyRecord
 
@@ -69,6 +70,7 @@ def _search(session: Session) -> None:
             goes_on = run_one_trial(session)
         except StopRequested:
             break
+    end_what_began(session)
 
 
 def run_one_trial(session: Session) -> bool:
@@ -79,12 +81,14 @@ def run_one_trial(session: Session) -> bool:
     if not (session.next_waits or enqueue_next(session)):
         return False
     session.next_waits = False
-    before = session.trials_run
+    before, began_early = session.trials_run, session.begun
     session.optuna_study.optimize(
         lambda trial: objective(session, trial, partial(draw_ahead, session)),
         n_trials=1,
         catch=(TrialFailedError,),
     )
+    if session.begun is began_early:
+        end_what_began(session)  # the trial that it was begun for was refused
     if session.has_target_labels and session.trials_run > before:
         session.seconds_to_end = seconds_to_end(session)
     return True

@@ -10,8 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 _TELLING = (TrialState.COMPLETE, TrialState.PRUNED)
 
-_MOST, _BEST, _LATEST = 500, 50, 200
-"""From so many trials on the copy is made anew from the best and the latest.
+_MOST, _BEST, _LATEST, _REFUSED = 500, 50, 200, 50
+"""From so many trials on the copy is made anew from the study's best and latest, and from the draws
+that were refused last.
 
 A draw takes time in proportion to the trials that it looks at. Optuna's TPE takes the best tenth of
 them for good, at most 25, so that these stay the same; of the others it counts those long ago
@@ -23,8 +24,8 @@ class StudyCopy:
     """What a study's trials tell a sampler, without a database.
 
     A draw from it takes a fraction of the time of one that is written parameter by parameter, and
-    leaves no trial behind where it comes to nothing. However long the study grows, a draw takes as
-    long as one from a few hundred trials. Its samplers know this study only: Optuna's remember by
+    leaves no trial behind where it comes to nothing. However long the study grows, the sampler
+    looks at a few hundred trials. Its samplers know this study only: Optuna's remember by
     trial number what they saw.
     """
 
@@ -32,8 +33,9 @@ class StudyCopy:
         """`own_seed` differs between processes that run one study at a time."""
         self._direction = direction
         self._seeds = {False: Random(seed), True: Random(own_seed)}
+        self._near = {False: Random(seed), True: Random(own_seed)}
+        self.random = self._near[False]  # for what is near a draw
         self._copied: set[int] = set()
-        self.random = Random(own_seed)  # for what is near a draw
         self._begin([])
 
     def _begin(self, trials: Sequence[FrozenTrial]) -> None:
@@ -53,12 +55,15 @@ class StudyCopy:
 
         Where others run some (`running`) these count as bad, so that no two go to one place.
         """
-        for trial in trials:
-            if trial.state in _TELLING and trial.number not in self._copied:
-                self._copied.add(trial.number)
-                self._study.add_trial(trial)
-        self._forget()
-        self._study.sampler = self._samplers[running]
+        told = [each for each in trials if each.state in _TELLING]
+        news = [each for each in told if each.number not in self._copied]
+        self._copied |= {each.number for each in news}
+        held = self._study.get_trials(deepcopy=False)
+        if len(held) + len(news) < _MOST:
+            self._study.add_trials(news)
+        else:
+            self._begin(self._most_telling([*held, *news]))
+        self._study.sampler, self.random = self._samplers[running], self._near[running]
         try:
             if running:
                 self._study.add_trials(t for t in trials if t.state is TrialState.RUNNING)
@@ -67,13 +72,19 @@ class StudyCopy:
             for left in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 self._study.tell(left.number, state=TrialState.FAIL)
 
-    def _forget(self) -> None:
-        """Leave the best and the latest trials where there are many; failed ones tell nothing."""
-        if len(self._study.get_trials(deepcopy=False)) < _MOST:
-            return
-        told = self._study.get_trials(deepcopy=False, states=_TELLING)
-        sign = 1 if self._direction is StudyDirection.MINIMIZE else -1
-        scored = [each for each in told if each.state is TrialState.COMPLETE]
-        best = sorted(scored, key=lambda each: sign * (each.value or 0.0))[:_BEST]
-        kept = {each.number: each for each in [*best, *told[-_LATEST:]]}
-        self._begin([kept[number] for number in sorted(kept)])
+    def _most_telling(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The best and the latest that ran, and the last that were refused, in their order."""
+        told = [place for place, each in enumerate(trials) if each.state in _TELLING]
+        refused = [place for place in told if _is_refused(trials[place])]
+        ran = [place for place in told if not _is_refused(trials[place])]
+        earlier = {at: value for at in ran[:-_LATEST] if (value := trials[at].value) is not None}
+        worst_last = sorted(earlier, key=earlier.__getitem__)
+        if self._direction is StudyDirection.MAXIMIZE:
+            worst_last.reverse()
+        kept = [*worst_last[:_BEST], *ran[-_LATEST:], *refused[-_REFUSED:]]
+        return [trials[place] for place in sorted(kept)]
+
+
+def _is_refused(trial: FrozenTrial) -> bool:
+    """Whether it was told to be bad without having run."""
+    return trial.state is TrialState.PRUNED and not trial.intermediate_values

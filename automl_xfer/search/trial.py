@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -43,6 +45,7 @@ class TrialRequest:
     plugins: PluginSource
     micro_batches: int = 1
     compiler: str | None = None
+    began: datetime = field(default_factory=partial(datetime.now, UTC))
 
 
 @dataclass(frozen=True)

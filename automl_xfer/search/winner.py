@@ -60,14 +60,19 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
         return Winner(((finalists[0], 1.0),))
     if not session.has_target_labels:
         return _committee(session, finalists)
+    return Winner(tuple(members(session, finalists)))
+
+
+def members(session: Session, finalists: list[Finalist]) -> list[tuple[Finalist, float]]:
+    """With target labels: those of the finalists that win, heaviest first, and their weights."""
     equals = _as_good_as_first(session, finalists)
     if session.options.prefer == "speed":
         alike = [finalists[place] for place in equals]
-        return Winner(((alike[fastest(session, [each.trial for each in alike])], 1.0),))
+        return [(alike[fastest(session, [each.trial for each in alike])], 1.0)]
     weights = weigh(session, finalists, equals, final=True)
-    members = zip(finalists, weights.tolist(), strict=True)
-    heaviest_first = sorted(members, key=lambda each: -each[1])
-    return Winner(tuple((each, weight) for each, weight in heaviest_first if weight > 0))
+    pairs = zip(finalists, weights.tolist(), strict=True)
+    heaviest_first = sorted(pairs, key=lambda each: -each[1])
+    return [(each, weight) for each, weight in heaviest_first if weight > 0]
 
 
 def _committee(session: Session, finalists: list[Finalist]) -> Winner:
@@ -96,10 +101,18 @@ def _most_like_all(session: Session, finalists: list[Finalist]) -> Finalist:
 
 def _as_good_as_first(session: Session, finalists: list[Finalist]) -> list[int]:
     """Places of the finalists that the first does not beat beyond the paired interval, and its."""
-    labels, stack, _ = held_out(session, finalists)
-    metric = session.plan.metric
-    lows = [paired_interval(metric, labels, stack[0], each)[0] for each in stack]
-    return [place for place, low in enumerate(lows) if low <= 0]
+    first = finalists[0]
+    others = range(1, len(finalists))
+    return [0, *(place for place in others if not _is_beaten(session, first, finalists[place]))]
+
+
+def _is_beaten(session: Session, first: Finalist, other: Finalist) -> bool:
+    """Whether the first is better beyond the paired interval, on the images both held out."""
+    pair = first.trial.id, other.trial.id
+    if pair not in session.beaten:
+        labels, (ours, theirs), _ = held_out(session, [first, other])
+        session.beaten[pair] = paired_interval(session.plan.metric, labels, ours, theirs)[0] > 0
+    return session.beaten[pair]
 
 
 def winner_result(session: Session, winner: Winner) -> WinnerResult:

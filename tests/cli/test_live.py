@@ -97,7 +97,8 @@ def test_quiet_leaves_warnings_only_and_verbose_tells_every_trial() -> None:
 def test_a_simpler_one_with_the_best_score_is_no_new_best() -> None:
     console = piped()
     with PlainLines(console) as view:
-        for each in (record(1, score=0.9), record(2, score=0.9), record(3, score=0.95)):
+        for number, score, complexity in ((1, 0.9, 5), (2, 0.9, 4), (3, 0.95, 4)):
+            each = record(number, score=score, complexity=complexity)
             view(TrialFinished(each, each, (0.8, 1.0)))
     told = [line.split("] ", 1)[1] for line in text(console).splitlines()]
     assert [line.split(" (")[0] for line in told] == [

@@ -164,12 +164,24 @@ def test_what_was_begun_is_gone_where_something_else_is_asked_for(tmp_path):
         assert not psutil.pid_exists(began)
 
 
-def test_what_died_after_it_was_begun_is_told_where_it_is_asked_for():
-    given = object()
-    begin_in_child(die, None)
+def die_at_first(argument, channel):
+    if not argument.exists():
+        argument.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "lived"
+
+
+def test_what_died_after_it_was_begun_is_told_where_it_is_asked_for(tmp_path):
+    given = tmp_path / "died"
+    begin_in_child(die_at_first, given)
     with pytest.raises(ChildFailure) as caught:
-        run(die, None)
+        run(die_at_first, given)
     assert caught.value.kind is FailureKind.CRASH
+    assert run(die_at_first, given) == "lived"
+
+
+def test_what_cannot_be_sent_is_not_begun():
+    run(count)
     with pytest.raises(AttributeError):
-        begin_in_child(count, lambda: given)  # cannot be sent
+        begin_in_child(count, lambda: None)
     assert run(ask, 1, answer=lambda message: message) == 1

@@ -240,34 +240,38 @@ def test_a_copy_holds_what_was_told_and_for_now_what_runs():
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_a_long_study_is_drawn_from_its_best_and_latest(direction):
-    study = optuna.create_study(direction=direction)
-    random = Random(0)
+@pytest.mark.parametrize("gains", [0, 1, -1])
+def test_a_long_study_is_drawn_from_its_best_and_latest(direction, gains):
+    """However many draws were refused, and whether scores rise or fall."""
+    study, random = optuna.create_study(direction=direction), Random(0)
     space = {"x": optuna.distributions.FloatDistribution(0, 1)}
-    sizes = []
-    copy = StudyCopy(study.direction, 0, 1)
-    for number in range(1300):
-        value = random.random()
-        made = optuna.create_trial(params={"x": value}, distributions=space, value=value)
-        pruned = optuna.create_trial(state=TrialState.PRUNED)
-        study.add_trial(pruned if number % 5 == 0 else made)
-        if number % 10 == 0 or number > 1250:
-            trials = study.get_trials(deepcopy=False)
-            with copy.with_trials(trials, running=number % 20 == 0) as held:
+    copy, sizes = StudyCopy(study.direction, 0, 1), []
+    for number in range(700):
+        value = random.random() + gains * number
+        study.add_trial(optuna.create_trial(params={"x": 0.5}, distributions=space, value=value))
+        with copy.with_trials(study.get_trials(deepcopy=False), running=number % 20 == 0) as held:
+            for _ in range(3):
                 drawn = held.ask()
                 drawn.suggest_float("x", 0, 1)
-                held.tell(drawn, state=TrialState.FAIL)
-                sizes.append(len(held.get_trials(deepcopy=False)))
-    assert max(sizes) <= 501 and len(sizes) > 100
-    held_ones = held.get_trials(states=(TrialState.COMPLETE,))
-    values = sorted(trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,)))
-    best = values[-25:] if direction == "maximize" else values[:25]
-    assert set(best) <= {trial.value for trial in held_ones}
-    latest = [trial.value for trial in study.trials[-150:]]
-    told = [
-        trial.value for trial in held.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-    ]
-    assert told[-150:] == latest
+                held.tell(drawn, state=TrialState.PRUNED)
+            sizes.append(len(held.get_trials(deepcopy=False)))
+    assert max(sizes) < 510
+    complete = held.get_trials(states=(TrialState.COMPLETE,))
+    found = [trial.value for trial in complete]
+    told = [trial.value for trial in study.trials]
+    best = sorted(told, reverse=direction == "maximize")[:25]
+    assert set(best) <= set(found) and len(found) >= 250
+    assert found[-200:] == told[-200:]
+    assert len(held.get_trials(states=(TrialState.PRUNED,))) >= 50
+
+
+def test_a_long_study_that_goes_on_is_copied_in_part():
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(optuna.create_trial(value=float(number % 7)) for number in range(900))
+    study.add_trials(optuna.create_trial(state=TrialState.PRUNED) for _ in range(100))
+    with StudyCopy(study.direction, 0, 1).with_trials(study.trials, running=False) as held:
+        assert len(held.get_trials(states=(TrialState.COMPLETE,))) == 250
+        assert len(held.get_trials(states=(TrialState.PRUNED,))) == 50
 
 
 def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():

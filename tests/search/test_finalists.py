@@ -187,7 +187,7 @@ def test_a_stop_in_a_later_round_of_repeats_keeps_the_rounds_before(labelled, mo
         return [replace(each, repeats=(each.trial,)) for each in found]
 
     monkeypatch.setattr(finalists, "_repeat_all", repeat_all)
-    monkeypatch.setattr(finalists, "_round_fits", lambda *_: True)
+    monkeypatch.setattr(finalists, "_announced", lambda *_: "")
     labelled.plan.folds, labelled.phase = (0, 1), lambda *told: None
     found = finalists.run_finalists(labelled)
     assert found and all(each.repeats == (each.trial,) for each in found)
@@ -208,15 +208,22 @@ def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(labelled, monk
     assert found and set(map(id, found)) <= set(map(id, others))
 
 
-def test_repeats_that_do_not_fit_are_not_announced(labelled, monkeypatch):
-    told = []
+@pytest.mark.parametrize(
+    ("left", "stops", "told"),
+    [
+        (129.0, False, "3 strategies, without other seeds: there is no time for that"),
+        (130.0, False, "3 strategies with 1 other seed"),
+        (990.0, False, "3 strategies with 2 other seeds"),
+        (990.0, True, "3 strategies, without other seeds: there is no time for that"),
+    ],
+)
+def test_no_more_repeats_are_announced_than_fit(monkeypatch, left, stops, told):
     monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: 100.0)
     monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 10.0)
-    labelled.plan.folds, labelled.should_stop = (0, 1), lambda: False
-    labelled.deadline = SimpleNamespace(left=lambda share: 129.0)
-    labelled.phase = lambda name, detail: told.append(detail)
-    assert all(not each.repeats for each in finalists.run_finalists(labelled))
-    assert len(told) == 1 and told[0].endswith("without other seeds: there is no time for that")
+    session = SimpleNamespace(
+        should_stop=lambda: stops, deadline=SimpleNamespace(left=lambda share: left)
+    )
+    assert finalists._announced(session, [Finalist(CORAL)] * 3) == told
 
 
 @pytest.mark.parametrize(("a_round", "expected"), [(10, 20 + 20), (100, 20 + 100), (500, 10)])
@@ -224,7 +231,7 @@ def test_time_is_kept_for_the_repeats_that_fit_and_not_for_others(monkeypatch, a
     """Without repeats for the final fit of those that would win now, here one of two."""
     both = [Finalist(CORAL), Finalist(ADABN)]
     monkeypatch.setattr(finalists, "finalists_of_search", lambda session: both)
-    monkeypatch.setattr(finalists, "weigh", lambda *_, final: np.array([0.0, 1.0]))
+    monkeypatch.setattr(finalists, "members", lambda *_: [(both[1], 1.0)])
     monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 10 * len(found))
     monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: a_round / 1.2)
     session = SimpleNamespace(

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import optuna
 import pytest
 
 from automl_xfer.components import Strategy
@@ -11,8 +13,8 @@ from automl_xfer.search.child import end_idle_children
 from automl_xfer.search.drawing import draw_ahead
 from automl_xfer.search.objective import new_record
 from automl_xfer.search.opening import open_session
-from automl_xfer.search.portfolio import enqueue
-from automl_xfer.search.request import begin_next, request_for
+from automl_xfer.search.portfolio import QUEUED, enqueue
+from automl_xfer.search.request import begin_next, end_what_began, request_for
 from automl_xfer.search.run import run_one_trial
 from automl_xfer.study.records import Role, TrialState
 
@@ -81,6 +83,29 @@ def test_what_a_teacher_teaches_waits_for_the_last_trial(session):
     assert session.begun is None
 
 
+def test_what_began_ends_where_its_trial_is_refused_or_the_search_over(session, monkeypatch):
+    ended = []
+    monkeypatch.setattr(request, "end_begun", lambda: ended.append(True))
+    begin_next(session)
+    monkeypatch.setattr("automl_xfer.search.objective.would_not_end", lambda *_: True)
+    assert run_one_trial(session)
+    assert ended == [True] and session.begun is None and session.trials() == []
+    end_what_began(session)
+    assert ended == [True]
+
+
+def test_what_waits_of_a_plugin_that_is_gone_costs_its_trial_only(session, caplog):
+    gone = {**json.loads(session.next_queued), "head": {"name": "gone"}}
+    session.optuna_study.ask()
+    session.optuna_study.enqueue_trial({}, user_attrs={QUEUED: json.dumps(gone)})
+    session.next_queued = json.dumps(gone)
+    begin_next(session)
+    assert session.begun is None and not caplog.text
+    assert run_one_trial(session)
+    last = session.optuna_study.trials[-1]
+    assert last.state is optuna.trial.TrialState.FAIL and session.trials() == []
+
+
 def test_what_cannot_begin_is_logged_and_harms_nothing(session, monkeypatch, caplog):
     def fails(function, argument):
         raise OSError("no more processes")
@@ -91,10 +116,11 @@ def test_what_cannot_begin_is_logged_and_harms_nothing(session, monkeypatch, cap
 
 
 def test_a_search_begins_each_trial_early_and_runs_it_once(options, monkeypatch):
-    begun, plain = [], request.begin_in_child
+    begun, recorded, plain = [], [], request.begin_in_child
 
     def begin(function, argument):
         begun.append(argument)
+        recorded.append(session.trials()[-1].state)
         plain(function, argument)
 
     monkeypatch.setattr(request, "begin_in_child", begin)
@@ -106,6 +132,10 @@ def test_a_search_begins_each_trial_early_and_runs_it_once(options, monkeypatch)
     end_idle_children()
     done = session.trials()
     assert [trial.state for trial in done if trial.state is TrialState.FAILED] == []
+    assert begun[0].predictions_path.name == Path(done[1].predictions_path).name
+    assert TrialState.RUNNING not in recorded  # the trial before
+    for trial in done:
+        assert trial.timings["total"] <= (trial.finished - trial.started).total_seconds()
     kept = {(session.directory / trial.predictions_path).resolve() for trial in done}
     assert len(kept) == 5 and all(path.exists() for path in kept)
-    assert begun and {each.predictions_path for each in begun} <= kept
+    assert {each.predictions_path for each in begun} <= kept
