@@ -174,7 +174,7 @@ def _run(
     meanwhile: Callable[[], None],
 ) -> TrialRecord:
     """The record with what came of the request, from whose beginning `timeout` counts."""
-    began_before = (datetime.now(UTC) - request.began).total_seconds()
+    began_before = max(0.0, (datetime.now(UTC) - request.began).total_seconds())
     try:
         outcome = run_in_child(
             run_trial,
