@@ -96,4 +96,7 @@ def register_commands(cli: click.Group) -> None:
 
 @hookspec
 def after_trial(record: TrialRecord) -> None:
-    """Called in the search process after each trial is written to the study, failed ones too."""
+    """Called in the search process after each trial is written to the study, failed ones too.
+
+    The next trial may be training by then, in its own process.
+    """

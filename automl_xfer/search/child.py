@@ -66,8 +66,8 @@ def run_in_child(
     A child that has done well is used again, which spares loading; one that failed in any way is
     gone. `answer` replies to the child's `channel.ask`, and `answered` is called with the same
     message while the child goes on; `meanwhile` is called once when it has begun. Raises
-    ChildFailure when the child raises, dies or takes longer than `timeout` seconds, StopRequested
-    when `should_stop` turns true.
+    ChildFailure when the child raises, dies or takes longer than `timeout` seconds from now,
+    StopRequested when `should_stop` turns true.
     """
     child = _at_work(function, argument)
     try:

@@ -54,9 +54,8 @@ def finalists_of_search(session: Session) -> list[Finalist]:
     if session.has_target_labels:
         ranking = _fast_enough(session, ranked(session, complete))
         if session.options.prefer == "speed":
-            kinds = one_of_each_kind(ranking)
-            kept = [trial for trial in kinds if has_predictions(session, trial)] or kinds
-            return [Finalist(trial) for trial in kept[:N_FINALISTS]]
+            kept = [trial for trial in ranking if has_predictions(session, trial)] or ranking
+            return [Finalist(trial) for trial in one_of_each_kind(kept)[:N_FINALISTS]]
         return _with_weight(session, ranking)
     return [Finalist(trial) for trial in _without_labels(session, complete)]
 
@@ -149,7 +148,9 @@ def _announced(session: Session, finalists: list[Finalist]) -> str:
     n, a_round = len(finalists), _RESERVE * _round_seconds(session, finalists)
     rounds = min(N_REPEATS, int(_left(session, finalists) // max(a_round, 1e-9)))
     strategies = f"{n} strategies" if n > 1 else "one strategy"
-    if session.should_stop() or not rounds:
+    if session.should_stop():
+        return f"{strategies}, without other seeds"
+    if not rounds:
         return f"{strategies}, without other seeds: there is no time for that"
     return f"{strategies} with {rounds} other seed{'s' if rounds > 1 else ''}"
 

@@ -143,7 +143,8 @@ def execute(
     """Train and score in a child process; the finished record, stored and announced.
 
     `report` is given every step, and says of an early epoch whether to go on is worth it;
-    `meanwhile` is called once while the child is at work, `then` when what it did well is stored.
+    `meanwhile` is called once while the child is at work, `then` once the record of a trial that
+    did not fail is stored.
     Raises StopRequested, after recording the interruption, when the user asked to stop.
     """
     watch = Watch(session, record, report)
@@ -173,13 +174,12 @@ def _run(
     timeout: float,
     meanwhile: Callable[[], None],
 ) -> TrialRecord:
-    """The record with what came of the request, from whose beginning `timeout` counts."""
-    began_before = max(0.0, (datetime.now(UTC) - request.began).total_seconds())
+    """The record with what came of the request within `timeout` seconds from now."""
     try:
         outcome = run_in_child(
             run_trial,
             request,
-            timeout=timeout - began_before,
+            timeout=timeout,
             answer=watch.answer,
             answered=watch.answered,
             meanwhile=meanwhile,

@@ -12,7 +12,7 @@ _TELLING = (TrialState.COMPLETE, TrialState.PRUNED)
 
 _MOST, _BEST, _LATEST, _REFUSED = 500, 50, 200, 50
 """From so many trials on the copy is made anew from the study's best and latest, and from the draws
-that were refused last.
+that were refused last, more of them where few ran.
 
 A draw takes time in proportion to the trials that it looks at. Optuna's TPE takes the best tenth of
 them for good, at most 25, so that these stay the same; of the others it counts those long ago
@@ -77,11 +77,14 @@ class StudyCopy:
         told = [place for place, each in enumerate(trials) if each.state in _TELLING]
         refused = [place for place in told if _is_refused(trials[place])]
         ran = [place for place in told if not _is_refused(trials[place])]
-        earlier = {at: value for at in ran[:-_LATEST] if (value := trials[at].value) is not None}
-        worst_last = sorted(earlier, key=earlier.__getitem__)
-        if self._direction is StudyDirection.MAXIMIZE:
-            worst_last.reverse()
-        kept = [*worst_last[:_BEST], *ran[-_LATEST:], *refused[-_REFUSED:]]
+        complete = [at for at in ran[:-_LATEST] if trials[at].state is TrialState.COMPLETE]
+        best_first = sorted(  # of equal ones the first, as TPE does
+            complete,
+            key=lambda at: trials[at].values[0],
+            reverse=self._direction is StudyDirection.MAXIMIZE,
+        )
+        kept = [*best_first[:_BEST], *ran[-_LATEST:]]
+        kept += refused[-max(_REFUSED, _BEST + _LATEST - len(kept)) :]
         return [trials[place] for place in sorted(kept)]
 
 

@@ -92,7 +92,8 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
         run.pruned = False
     metrics = run.save()
     total = perf_counter() - started
-    timings = {**run.timings, "load": total - sum(run.timings.values()), "total": total}
+    load = total - sum(run.timings.values()) - run.waited
+    timings = {**run.timings, "load": load, "total": total}
     value = metrics.get(request.plan.metric)
     return TrialOutcome(
         tuple(run.scores),
@@ -125,20 +126,21 @@ class _Run:
         self.pruned = True  # until the last fold is done
         self.scores: list[float] = []
         self.timings = {"fit": 0.0, "predict": 0.0}
+        self.waited = 0.0  # seconds for the parent's answers
         self.folds: dict[int, tuple[Part, NDArray[np.float32]]] = {}  # fold -> last predictions
         self.outputs: dict[str, NDArray[Any]] = {}  # what validators read, beside held-out rows
 
     def fold(self, parts: TrainingParts, held_out: Part) -> None:
         """Train and score one fold. Raises _PrunedError if the parent wants to stop."""
         fold = len(self.folds)
-        started = perf_counter()
+        started, waited = perf_counter(), self.waited
         names = self.request.data.source_names
         narrowed, uses = use_sources(self.strategy, parts, names, self.context)
         teacher = teacher_of(self.strategy, parts, names, self.context, self.classes)
         callback = self._epoch_callback(held_out)
         fitted = fit(self.strategy, narrowed, self.context, callback, teacher)
         self.context = replace(self.context, micro_batches=fitted.micro_batches)
-        self.timings["fit"] += perf_counter() - started
+        self.timings["fit"] += perf_counter() - started - (self.waited - waited)
         started = perf_counter()
         without_labels = self.request.data.target is None
         probabilities = fitted.predict(held_out, from_source=without_labels)
@@ -211,7 +213,10 @@ class _Run:
         correct = probabilities.argmax(1) == labels
         number, value = len(self.scores) - 1, self.scores[-1]
         step = TrialStep(number, value, whole, held_out.indices, correct)
-        if self.channel.ask(step) and not is_last:
+        started = perf_counter()
+        stop = self.channel.ask(step)
+        self.waited += perf_counter() - started
+        if stop and not is_last:
             raise _PrunedError
 
     def save(self) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from random import Random
 from types import SimpleNamespace
 
 import optuna
@@ -16,7 +15,6 @@ from automl_xfer.search.objective import TrialFailedError, new_record, objective
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.portfolio import QUEUED, enqueue
 from automl_xfer.search.run import run_one_trial
-from automl_xfer.search.study_copy import StudyCopy
 from automl_xfer.study.records import Role
 from automl_xfer.study.records import TrialState as RecordState
 
@@ -213,83 +211,6 @@ def test_a_request_to_stop_ends_the_drawing(session):
     session.should_stop = lambda: True
     assert not enqueue_next(session)
     assert session.optuna_study.trials == []
-
-
-def test_a_copy_holds_what_was_told_and_for_now_what_runs():
-    study = optuna.create_study(direction="maximize")
-    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
-    running, lost = study.ask(), study.ask()
-    running.suggest_float("x", 0, 1)
-    study.tell(lost, state=TrialState.FAIL)
-    study.enqueue_trial({"x": 0.5})
-    copy = StudyCopy(study.direction, 0, 1)
-    told = [trial.params for trial in study.trials[:3]]
-    with copy.with_trials(study.trials, running=False) as held:
-        assert [trial.params for trial in held.trials] == told
-        assert held.direction == study.direction
-        held.tell(held.ask(), state=TrialState.FAIL)
-    with copy.with_trials(study.trials, running=True) as held:
-        now = held.get_trials(states=(TrialState.RUNNING,))
-        assert [trial.params for trial in now] == [running.params]
-    assert held.get_trials(states=(TrialState.RUNNING,)) == []
-    assert len(study.trials) == 6
-    study.tell(running, 0.7)
-    with copy.with_trials(study.trials, running=True) as held:
-        complete = held.get_trials(states=(TrialState.COMPLETE,))
-        assert [trial.params for trial in complete] == [*told, running.params]
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-@pytest.mark.parametrize("gains", [0, 1, -1])
-def test_a_long_study_is_drawn_from_its_best_and_latest(direction, gains):
-    """However many draws were refused, and whether scores rise or fall."""
-    study, random = optuna.create_study(direction=direction), Random(0)
-    space = {"x": optuna.distributions.FloatDistribution(0, 1)}
-    copy, sizes = StudyCopy(study.direction, 0, 1), []
-    for number in range(700):
-        value = random.random() + gains * number
-        study.add_trial(optuna.create_trial(params={"x": 0.5}, distributions=space, value=value))
-        with copy.with_trials(study.get_trials(deepcopy=False), running=number % 20 == 0) as held:
-            for _ in range(3):
-                drawn = held.ask()
-                drawn.suggest_float("x", 0, 1)
-                held.tell(drawn, state=TrialState.PRUNED)
-            sizes.append(len(held.get_trials(deepcopy=False)))
-    assert max(sizes) < 510
-    complete = held.get_trials(states=(TrialState.COMPLETE,))
-    found = [trial.value for trial in complete]
-    told = [trial.value for trial in study.trials]
-    best = sorted(told, reverse=direction == "maximize")[:25]
-    assert set(best) <= set(found) and len(found) >= 250
-    assert found[-200:] == told[-200:]
-    assert len(held.get_trials(states=(TrialState.PRUNED,))) >= 50
-
-
-def test_a_long_study_that_goes_on_is_copied_in_part():
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(optuna.create_trial(value=float(number % 7)) for number in range(900))
-    study.add_trials(optuna.create_trial(state=TrialState.PRUNED) for _ in range(100))
-    with StudyCopy(study.direction, 0, 1).with_trials(study.trials, running=False) as held:
-        assert len(held.get_trials(states=(TrialState.COMPLETE,))) == 250
-        assert len(held.get_trials(states=(TrialState.PRUNED,))) == 50
-
-
-def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():
-    """Optuna's samplers remember by trial number what they saw of a study."""
-    study = optuna.create_study(direction="maximize")
-    copy = StudyCopy(study.direction, 0, 1)
-    for number in range(30):
-        with copy.with_trials(study.trials, running=number % 3 == 0) as held:
-            drawn = held.ask()
-            values = {name: drawn.suggest_float(name, 0, 1) for name in ("x", f"y{number % 2}")}
-            held.tell(drawn, state=TrialState.FAIL)
-        study.enqueue_trial(values)
-        trial = study.ask()
-        for name in values:
-            trial.suggest_float(name, 0, 1)
-        if number % 4:
-            study.tell(trial, values["x"])
-    assert len(held.get_trials(states=(TrialState.COMPLETE,))) > 20
 
 
 def test_what_an_earlier_version_queued_out_of_range_costs_its_trial_only(session, monkeypatch):
