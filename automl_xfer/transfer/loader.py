@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.parts import Part, Rows
-from automl_xfer.transfer.pixels import read_pixels
+from automl_xfer.transfer.pixels import read_pixels, stays_on_device
 from automl_xfer.transfer.stage_cache import FrozenPrefix, View
 
 
@@ -38,13 +40,25 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class PixelReader:
-    """Reads decoded images."""
+    """Reads decoded images; those of a set for which a GPU has room are handed over once."""
 
     device: str
+    _resident: dict[Path, Tensor | None] = field(default_factory=dict)  # uint8 (N, H, W, 3)
 
     def __call__(self, part: Part, rows: Rows, epoch: int) -> Images:
         """The pixels of the images at `rows`."""
-        return Images(read_pixels(part.image_set, part.indices[rows], self.device))
+        places = part.indices[rows]
+        resident = self._whole(part.image_set)
+        if resident is None:
+            return Images(read_pixels(part.image_set, places, self.device))
+        return Images(resident[torch.from_numpy(places).to(self.device)].permute(0, 3, 1, 2))
+
+    def _whole(self, images: ImageSet) -> Tensor | None:
+        if images.path not in self._resident:
+            stays = stays_on_device(images, self.device)
+            whole = read_pixels(images, np.arange(len(images)), self.device) if stays else None
+            self._resident[images.path] = None if whole is None else whole.permute(0, 2, 3, 1)
+        return self._resident[images.path]
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,7 @@ class BatchLoader:
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.seed)
         self._lead = next(iter(self.domains.values()))
+        self._pixels = PixelReader(self.device)
 
     @property
     def steps(self) -> int:
@@ -171,7 +186,7 @@ class BatchLoader:
         return Images(torch.cat([each.values for each in blocks]), blocks[0].start)
 
     def _reader(self, domain: str) -> Reader:
-        return self.readers.get(domain, PixelReader(self.device))
+        return self.readers.get(domain, self._pixels)
 
 
 def _by_part(parts: tuple[Part, ...], rows: Rows) -> Iterator[tuple[Part, Rows]]:
@@ -186,5 +201,7 @@ def _by_part(parts: tuple[Part, ...], rows: Rows) -> Iterator[tuple[Part, Rows]]
 
 def part_pixels(parts: tuple[Part, ...], rows: Rows, device: str) -> Tensor:
     """uint8 (N, 3, H, W) images of several parts counted through, in the parts' order."""
-    read = PixelReader(device)
-    return torch.cat([read(part, mine, 0).values for part, mine in _by_part(parts, rows)])
+    blocks = _by_part(parts, rows)
+    return torch.cat(
+        [read_pixels(each.image_set, each.indices[mine], device) for each, mine in blocks]
+    )

@@ -10,6 +10,9 @@ from torch import Tensor
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.transfer.parts import Part
 
+_RESIDENT_SHARE = 0.1
+"""A set's images stay on a GPU if they take no more of its free memory: training needs the rest."""
+
 
 def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
     """uint8 (N, H, W, 3) array -> uint8 (N, 3, H, W) tensor in channels-last memory.
@@ -20,6 +23,14 @@ def to_tensor(pixels: NDArray[np.uint8], device: str) -> Tensor:
     if device.startswith("cuda"):
         made = made.pin_memory().to(device, non_blocking=True)
     return made.permute(0, 3, 1, 2)
+
+
+def stays_on_device(image_set: ImageSet, device: str) -> bool:
+    """Whether a GPU has room to keep all images of a set; a CPU reads them from their file."""
+    if not device.startswith("cuda"):
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return image_set.images.nbytes <= _RESIDENT_SHARE * free
 
 
 def read_pixels(image_set: ImageSet, rows: NDArray[np.int64], device: str) -> Tensor:
