@@ -68,22 +68,17 @@ def test_a_long_study_is_drawn_from_its_best_and_latest(direction, gains):
     assert len([trial for trial in held.trials if not trial.params]) >= 50
 
 
-def test_a_long_study_that_goes_on_is_copied_in_part():
+@pytest.mark.parametrize(
+    ("ran", "refused", "kept"), [(900, 100, (250, 50)), (100, 500, (100, 150))]
+)
+def test_a_long_study_that_goes_on_is_copied_in_part(ran, refused, kept):
+    """Of few that ran more refused ones are kept."""
     study = optuna.create_study(direction="maximize")
-    study.add_trials(optuna.create_trial(value=float(number % 7)) for number in range(900))
-    study.add_trials(optuna.create_trial(state=TrialState.PRUNED) for _ in range(100))
+    study.add_trials(optuna.create_trial(value=float(number % 7)) for number in range(ran))
+    study.add_trials(optuna.create_trial(state=TrialState.PRUNED) for _ in range(refused))
     with StudyCopy(study.direction, 0, 1).with_trials(study.trials, running=False) as held:
-        assert len(held.get_trials(states=(TrialState.COMPLETE,))) == 250
-        assert len(held.get_trials(states=(TrialState.PRUNED,))) == 50
-
-
-def test_of_few_that_ran_more_refused_ones_are_kept():
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(optuna.create_trial(value=0.5) for _ in range(100))
-    study.add_trials(optuna.create_trial(state=TrialState.PRUNED) for _ in range(500))
-    with StudyCopy(study.direction, 0, 1).with_trials(study.trials, running=False) as held:
-        assert len(held.get_trials(states=(TrialState.COMPLETE,))) == 100
-        assert len(held.get_trials(states=(TrialState.PRUNED,))) == 150
+        states = [trial.state for trial in held.trials]
+        assert (states.count(TrialState.COMPLETE), states.count(TrialState.PRUNED)) == kept
 
 
 def test_drawing_goes_on_where_some_ran_elsewhere_and_then_none_did():
