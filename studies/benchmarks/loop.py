@@ -4,16 +4,18 @@
 
 Full fine-tuning of one backbone with the flip-crop augmentation and AdamW: the same images, batch
 size, precision, memory layout and frozen batch-norm statistics on both sides. The bare loop holds
-the images as one tensor and does nothing else. Both sides take turns; medians of --repeats.
+the images as one tensor and does nothing else. Both sides take turns epoch by epoch, so that what
+else the machine does falls on both alike.
 """
 
 import argparse
 import copy
 import tempfile
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from time import perf_counter
 
 import numpy as np
@@ -39,38 +41,52 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--backbone", default="mobilenetv2_100.in1k")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=60)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         strategy, parts, context = ours(arguments, Path(folder))
         start = strategy.backbone.build()
-        rates: dict[str, list[float]] = {"ours": [], "bare": []}
-        for repeat in range(arguments.repeats + 1):
-            sides = {
-                "ours": lambda: train(strategy, parts, context, copy.deepcopy(start)),
-                "bare": lambda: bare(arguments, copy.deepcopy(start), parts.target),
-            }
-            for name, run in sides.items():
-                began = perf_counter()
-                run()
-                wait(arguments.device)
-                if repeat:  # the first warms up
-                    rate = arguments.epochs * arguments.images / (perf_counter() - began)
-                    rates[name].append(rate)
-    pairs = [mine / theirs for mine, theirs in zip(*rates.values(), strict=True)]
-    for name, found in rates.items():
-        print(f"{name}: {median(found):.1f} images/s, median of {len(found)}")
-    print(f"ratio, median of pairs: {median(pairs):.3f} ({min(pairs):.3f} to {max(pairs):.3f})")
+        theirs = bare(arguments, copy.deepcopy(start), parts.target)
+        turns = Turns(arguments.device, theirs)
+        train(strategy, parts, context, start, on_epoch=turns.take)
+    turns.tell(arguments.images)
 
 
-def wait(device: str) -> None:
-    """Until the device is done."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+class Turns:
+    """An epoch of ours, one of the bare loop, and so on: seconds of each."""
+
+    def __init__(self, device: str, theirs: Iterator[None]) -> None:
+        self.device, self.theirs = device, theirs
+        self.ours: list[float] = []
+        self.bare: list[float] = []
+        self.began = perf_counter()
+
+    def take(self, epoch: int, model: object) -> None:
+        """After an epoch of ours, one of theirs. The first of each also prepares."""
+        self.ours.append(self._since(self.began))
+        began = perf_counter()
+        next(self.theirs)
+        self.bare.append(self._since(began))
+        self.began = perf_counter()
+
+    def _since(self, began: float) -> float:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return perf_counter() - began
+
+    def tell(self, images: int) -> None:
+        """Both rates and their ratio, without the first epoch, and all seconds with it."""
+        for name, seconds in (("ours", self.ours), ("bare", self.bare)):
+            rate = images / median(seconds[1:])
+            print(f"{name}: {rate:.1f} images/s, first epoch {seconds[0]:.2f} s")
+        ratios = [theirs / mine for mine, theirs in zip(self.ours[1:], self.bare[1:], strict=True)]
+        low, middle, high = quantiles(ratios, n=4)
+        print(f"ratio: median of {len(ratios)} pairs of epochs {middle:.3f}", end=" ")
+        print(f"(half of them {low:.3f} to {high:.3f})")
+        print(f"ratio of all seconds, preparing too: {sum(self.bare) / sum(self.ours):.3f}")
 
 
 def ours(arguments: argparse.Namespace, folder: Path):
@@ -97,8 +113,8 @@ def ours(arguments: argparse.Namespace, folder: Path):
     return strategy, parts, FitContext(arguments.device, 0, FeatureCache(folder / "cache"))
 
 
-def bare(arguments: argparse.Namespace, backbone: StagedModel, part: Part) -> None:
-    """What one writes without a library."""
+def bare(arguments: argparse.Namespace, backbone: StagedModel, part: Part) -> Iterator[None]:
+    """What one writes without a library, an epoch at a time."""
     device = arguments.device
     images = torch.from_numpy(np.array(part.image_set.images)).permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(part.labels).to(device)
@@ -119,6 +135,7 @@ def bare(arguments: argparse.Namespace, backbone: StagedModel, part: Part) -> No
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+        yield
 
 
 if __name__ == "__main__":
