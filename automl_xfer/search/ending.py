@@ -19,6 +19,7 @@ from automl_xfer.search.final_scores import score_test
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.finalists import run_finalists
 from automl_xfer.search.judging import source_only
+from automl_xfer.search.latency import within_limit
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
 from automl_xfer.search.source_results import source_notes
@@ -147,6 +148,7 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     if session.has_target_labels:
         if len(session.complete_trials()) > 1:
             result["notes"].append(_selection_bias(session, winner))
+            result["notes"] += _scored_higher(session, winner, result["winner"]["score"])
         labels, probabilities, rows = winner_held_out(session, winner)
         samples = session.prepared.target_samples
         paths = [str(samples[row].path) for row in rows.tolist()]
@@ -187,6 +189,28 @@ def _selection_bias(session: Session, winner: Winner) -> str:
         "its gains are expected to be a little too high. Only images set apart as a test split "
         "tell without bias."
     )
+
+
+def _scored_higher(session: Session, winner: Winner, own: float | None) -> list[str]:
+    """A sentence on trials that won by the metric and lost all the same: a reader sees them."""
+    members = {each.trial.id for each, _ in winner.members}
+    higher = [
+        trial.score
+        for trial in session.complete_trials()
+        if trial.id not in members and within_limit(session, [trial])
+        if trial.score is not None and own is not None and trial.score > own
+    ]
+    if not higher:
+        return []
+    one = len(higher) == 1
+    why = "it was chosen by log score, which tells more on few images"
+    if session.options.prefer == "speed":
+        why = "it is the fastest of those that cannot be told apart from the best"
+    metric = session.plan.metric.replace("-", " ")
+    return [
+        f"{'One strategy has' if one else f'{len(higher)} strategies have'} a higher {metric} in "
+        f"the search than the winner ({'' if one else 'up to '}{100 * max(higher):.1f} %): {why}."
+    ]
 
 
 def _without_labels(session: Session, winner: Winner) -> str:

@@ -33,13 +33,13 @@ def look_at_backbones(session: Session) -> None:
                 else:
                     missing.setdefault(str(failure), []).append(backbone.label)
     except StopRequested:
-        return
-    finally:
         for reason, labels in missing.items():
-            session.note(f"{_counted(labels)} left out: {reason}", warning=True)
+            session.note(_missing(labels, reason), warning=True)
+        return
     for reason, labels in missing.items():
         for label in labels:
             _without_backbone(session, label, reason)
+        session.note(_missing(labels, reason), warning=True)  # if not, the error has said it
     session.latency_ms = {look.label: look.latency_ms for look in looks}
     _leave_out_slow(session)
     session.backbone_order = _order(session, mean_ranks(looks))
@@ -93,8 +93,9 @@ def _leave_out_slow(session: Session) -> None:
             _without_backbone(session, label, reason)
 
 
-def _counted(labels: list[str]) -> str:
-    return f"backbone {labels[0]} is" if len(labels) == 1 else f"backbones {', '.join(labels)} are"
+def _missing(labels: list[str], reason: str) -> str:
+    who = f"backbone {labels[0]} is" if len(labels) == 1 else f"backbones {', '.join(labels)} are"
+    return f"{who} left out: {reason}"
 
 
 def _order(session: Session, scores: dict[str, float]) -> list[str]:

@@ -49,6 +49,8 @@ def test_no_search_begins_when_no_pretrained_backbone_can_be_loaded(
     shutil.copytree(weights_dir, weights)
     file = weights / "toy" / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
+    told = []
     with pytest.raises(BackboneUnavailableError, match="no pretrained backbone is left") as raised:
-        run_search(options(tmp_path, labelled, weights))
+        run_search(options(tmp_path, labelled, weights), told.append)
     assert f"{weights / 'toy'} cannot be loaded" in str(raised.value)
+    assert not [event for event in told if isinstance(event, Note)]  # the error says it
