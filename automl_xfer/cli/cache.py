@@ -16,6 +16,7 @@ _SHOWN = {
     "images": "Decoded images",
     "features": "Features of backbones",
     "stages": "Activations of frozen stages",
+    "weights": "Trained weights",
 }
 
 
@@ -39,8 +40,8 @@ def show_command(studies_dir: Path) -> None:
     Console().print(table)
     limit = decimal(folder.limit)
     click.echo(
-        f"In {folder.directory}; features and activations may take {limit} together, then what "
-        "was not read for longest goes."
+        f"In {folder.directory}; all but images may take {limit} together, then what was not "
+        "read for longest goes."
     )
 
 
@@ -48,7 +49,7 @@ def show_command(studies_dir: Path) -> None:
 @studies_dir_option
 @click.option("--images", is_flag=True, help="Decoded images too; no search may be running.")
 def clear_command(studies_dir: Path, images: bool) -> None:
-    """Delete features and activations; the next search computes them again."""
+    """Delete features, activations and weights; the next search computes them again."""
     folder = _folder(studies_dir)
     gone = folder.entries()
     gone += folder.images() if images else []

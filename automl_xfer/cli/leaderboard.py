@@ -11,7 +11,7 @@ from rich.text import Text
 from automl_xfer.cli.study_options import as_json, existing_store, storage_options
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.study.descriptions import told_apart
-from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
+from automl_xfer.study.records import Role, StudyRecord, TrialRecord, TrialState
 
 _SHOWN = 20
 
@@ -86,7 +86,11 @@ def _row(place: int, trial: TrialRecord, told: str, won: bool) -> list[Text]:
 
 
 def _name(trial: TrialRecord) -> str:
-    return f"repeat of {trial.repeats}" if trial.repeats is not None else str(trial.number)
+    if trial.repeats is not None:
+        return f"repeat of {trial.repeats}"
+    if trial.number is None:
+        return "at the end" if trial.role is Role.FINALIST else "baseline"
+    return str(trial.number)
 
 
 def _failure(trial: TrialRecord) -> str:

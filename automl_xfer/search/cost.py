@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from automl_xfer.components import Strategy
 from automl_xfer.search.foreseen import foreseen_seconds
 from automl_xfer.search.session import Session
-from automl_xfer.study.records import FORESEEN, FailureKind, TrialRecord, TrialState
+from automl_xfer.study.records import FORESEEN, SPARED, FailureKind, TrialRecord, TrialState
 from automl_xfer.transfer.adapting import adapts_model
 
 _MARGIN = 1.15
@@ -79,14 +79,19 @@ def _timed(session: Session) -> Iterator[tuple[TrialRecord, float, bool]]:
         if trial.repeats is not None:
             continue
         if trial.state is TrialState.COMPLETE:
-            yield trial, trial.timings["fit"] + trial.timings["predict"], True
+            yield trial, _training(trial) + trial.timings["predict"], True
         elif trial.failure_kind is FailureKind.TIMEOUT and trial.started and trial.finished:
             yield trial, (trial.finished - trial.started).total_seconds(), False
 
 
+def _training(trial: TrialRecord) -> float:
+    """Seconds of training, of that too which an earlier run spared this one."""
+    return trial.timings.get("fit", 0.0) + trial.timings.get(SPARED, 0.0)
+
+
 def fold_seconds(session: Session, trial: TrialRecord) -> float:
     """Expected seconds of one more fit of a strategy that ran."""
-    return trial.timings.get("fit", 0.0) / len(session.plan.folds)
+    return _training(trial) / len(session.plan.folds)
 
 
 def fit_seconds(session: Session, trial: TrialRecord) -> float:

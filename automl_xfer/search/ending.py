@@ -22,7 +22,9 @@ from automl_xfer.search.judging import source_only
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.session import Session
+from automl_xfer.search.soup import try_soup
 from automl_xfer.search.source_results import source_notes
+from automl_xfer.search.student import or_student
 from automl_xfer.search.winner import (
     Winner,
     agreement_with_source_only,
@@ -74,8 +76,12 @@ def _end(session: Session) -> None:
     if not session.complete_trials():
         _report(session)
         raise StudyError(_nothing_finished(session))
+    try_soup(session)
     finalists = run_finalists(session)
-    winner, result, bundle = _fit(session, choose_winner(session, finalists), finalists)
+    ensemble = choose_winner(session, finalists)
+    winner = or_student(session, ensemble, finalists)
+    winners = [winner] if winner is ensemble else [winner, ensemble]
+    winner, result, bundle = _fit(session, winners, finalists)
     score_test(session, winner, bundle, result)
     result["seconds"] = _seconds(session)
     write_description(session, winner, result, bundle)
@@ -94,14 +100,18 @@ def _nothing_finished(session: Session) -> str:
 
 
 def _fit(
-    session: Session, winner: Winner, finalists: list[Finalist]
+    session: Session, winners: list[Winner], finalists: list[Finalist]
 ) -> tuple[Winner, StudyResult, Path]:
-    """Fit the winner; where its time does not suffice, the next one that is cheaper."""
-    n = len(winner.members)
+    """Fit the first winner; where its time does not suffice, the next one or a cheaper one."""
+    winner, n = winners[0], len(winners[0].members)
     session.phase("final fit", f"{n} models" if n > 1 else winner.description)
     last = Winner(((Finalist(_last_resort(session)), 1.0),))
     reasons = []
-    for candidate in [winner, *(Winner(((each, 1.0),)) for each in finalists), last]:
+    for candidate in [
+        *winners,
+        *(Winner(((each, 1.0),)) for each in finalists),
+        last,
+    ]:
         needed = min(fit_seconds(session, each.trial) for each, _ in candidate.members)
         if candidate is not last and needed > session.deadline.left(FIT_SHARE):
             session.note(f"There was no time left to fit {candidate.description}.", warning=True)

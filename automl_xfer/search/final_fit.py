@@ -24,16 +24,15 @@ from automl_xfer.search.child import Channel, ChildFailure, run_in_child
 from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.search.source_results import source_results
-from automl_xfer.search.source_use import NEAR_ZERO, use_sources
-from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.source_use import NEAR_ZERO
 from automl_xfer.search.winner import Winner
 from automl_xfer.study.records import FailureKind, SourceResult, StudyResult
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.head_fit import domains_used
 from automl_xfer.transfer.parts import StudyData
 
@@ -80,10 +79,9 @@ def fit_member(request: FinalFitRequest, channel: Channel) -> FittedMember:
         micro_batches=request.micro_batches,
         compiler=request.compiler,
     )
-    names, all_parts = request.data.source_names, training_parts(request.data)
-    parts, uses = use_sources(strategy, all_parts, names, context)
-    teacher = teacher_of(strategy, all_parts, names, context, classes)
-    fitted = fit(strategy, parts, context, teacher=teacher)
+    names, every = request.data.source_names, training_parts(request.data)
+    done = fit_strategy(strategy, every, names, context, classes)
+    fitted, parts, uses = done.fitted, done.parts, done.uses
     save_member(fitted.model, request.directory)
     reads = request.data.source is not None and domains_used(strategy.alignment, parts)[0]
     weights = tuple(use.weight for use in uses) or (1.0,) * len(names) if reads else None

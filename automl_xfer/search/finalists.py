@@ -50,7 +50,7 @@ def finalists_of_search(session: Session) -> list[Finalist]:
     who prefers speed the best of each backbone, freezing and alignment. Without target labels the
     committee; see there.
     """
-    complete = session.complete_trials()
+    complete = [trial for trial in session.complete_trials() if trial.id not in session.passed_over]
     if session.has_target_labels:
         ranking = _fast_enough(session, ranked(session, complete))
         if session.options.prefer == "speed":

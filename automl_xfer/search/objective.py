@@ -151,8 +151,7 @@ def execute(
     request = request_for(session, strategy, record.seed, plan)
     record = session.store.add_trial(replace(record, started=request.began))
     session.tell(TrialStarted(record.number, record.description))
-    alone = not strategy.regularizer.distils and strategy.backbone.initialisation != "source"
-    foreseen = foreseen_seconds(session, strategy) if alone else 0.0
+    foreseen = foreseen_seconds(session, strategy) if _trains_alone(strategy) else 0.0
     if foreseen:
         record = replace(record, timings={FORESEEN: foreseen})
     ended = _run(session, request, watch, record, timeout, meanwhile)
@@ -164,6 +163,12 @@ def execute(
     if record.failure_kind is FailureKind.INTERRUPTED:
         raise StopRequested(record.failure_message)
     return record
+
+
+def _trains_alone(strategy: Strategy) -> bool:
+    """Whether its own backbone's speed foretells its time: not that of a teacher, say."""
+    others = strategy.regularizer.distils or bool(getattr(strategy.freezing, "ingredients", ""))
+    return not others and strategy.backbone.initialisation != "source"
 
 
 def _run(

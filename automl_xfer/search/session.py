@@ -79,6 +79,8 @@ class Session:
     kinds: dict[int, str] = field(default_factory=dict)  # by trial, of which neighbours are one
     beaten: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By two trials: whether the first is better than the other beyond chance."""
+    passed_over: set[int] = field(default_factory=set)
+    """Trials for which a soup of their weights stands, and soups that stand for none."""
     best_interval: tuple[int, tuple[float, float]] | None = None  # of the best trial so far, by id
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """By trial: what it gave the labels of its held-out images (N,)."""

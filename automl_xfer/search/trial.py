@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.components import Strategy
-from automl_xfer.evaluation.metrics import all_scores, mean_log_loss, score
+from automl_xfer.evaluation.metrics import all_scores, log_scores, mean_log_loss, score
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.child import Channel
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.search.memory import forget_peak_memory, peak_memory_mb
 from automl_xfer.search.plan import Plan, fold_parts
-from automl_xfer.search.source_use import NEAR_ZERO, SourceUse, use_sources
-from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.source_use import NEAR_ZERO, SourceUse
 from automl_xfer.search.unlabelled_outputs import mixed_predictions, pseudo_target
+from automl_xfer.study.records import SPARED
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import FittedStrategy, fit
+from automl_xfer.transfer.fit import FittedStrategy
 from automl_xfer.transfer.frozen_features import MIRROR_LIMIT
 from automl_xfer.transfer.gradient import EpochCallback, NonFiniteLossError
 from automl_xfer.transfer.model import TransferModel
@@ -50,13 +51,14 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class TrialStep:
-    """The score of a fold, or of an epoch of the only fold, and which images were right."""
+    """The score of a fold, or of an epoch of the only fold, and what became of its images (N,)."""
 
     step: int
     score: float
     whole: bool  # the training of this fold is over
     rows: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    log_scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def run_trial(request: TrialRequest, channel: Channel) -> TrialOutcome:
     total = perf_counter() - started
     load = total - sum(run.timings.values()) - run.waited
     timings = {**run.timings, "load": load, "total": total}
+    if run.spared:
+        timings[SPARED] = run.spared
     value = metrics.get(request.plan.metric)
     return TrialOutcome(
         tuple(run.scores),
@@ -126,6 +130,7 @@ class _Run:
         self.pruned = True  # until the last fold is done
         self.scores: list[float] = []
         self.timings = {"fit": 0.0, "predict": 0.0}
+        self.spared = 0.0  # seconds of training that was not done again
         self.waited = 0.0  # seconds for the parent's answers
         self.folds: dict[int, tuple[Part, NDArray[np.float32]]] = {}  # fold -> last predictions
         self.outputs: dict[str, NDArray[Any]] = {}  # what validators read, beside held-out rows
@@ -135,17 +140,17 @@ class _Run:
         fold = len(self.folds)
         started, waited = perf_counter(), self.waited
         names = self.request.data.source_names
-        narrowed, uses = use_sources(self.strategy, parts, names, self.context)
-        teacher = teacher_of(self.strategy, parts, names, self.context, self.classes)
         callback = self._epoch_callback(held_out)
-        fitted = fit(self.strategy, narrowed, self.context, callback, teacher)
+        done = fit_strategy(self.strategy, parts, names, self.context, self.classes, callback)
+        fitted = done.fitted
         self.context = replace(self.context, micro_batches=fitted.micro_batches)
+        self.spared += fitted.spared
         self.timings["fit"] += perf_counter() - started - (self.waited - waited)
         started = perf_counter()
         without_labels = self.request.data.target is None
         probabilities = fitted.predict(held_out, from_source=without_labels)
         if without_labels:
-            self._keep_outputs(fitted, parts, held_out, uses)
+            self._keep_outputs(fitted, parts, held_out, done.uses)
         self.timings["predict"] += perf_counter() - started
         is_last = fold == len(self.request.plan.folds) - 1
         self._report(fold, held_out, probabilities, whole=True, is_last=is_last)
@@ -212,7 +217,8 @@ class _Run:
         self.scores.append(score(self.request.plan.metric, labels, probabilities))
         correct = probabilities.argmax(1) == labels
         number, value = len(self.scores) - 1, self.scores[-1]
-        step = TrialStep(number, value, whole, held_out.indices, correct)
+        given = log_scores(probabilities[np.arange(len(labels)), labels])
+        step = TrialStep(number, value, whole, held_out.indices, correct, given)
         started = perf_counter()
         stop = self.channel.ask(step)
         self.waited += perf_counter() - started

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.components import MixedPredictions, PseudoTarget, Strategy
-from automl_xfer.search.source_use import use_sources
-from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.fit import FittedStrategy, fit
+from automl_xfer.transfer.fit import FittedStrategy
 from automl_xfer.transfer.gradient import NonFiniteLossError
 from automl_xfer.transfer.parts import Part, TrainingParts
 
@@ -56,9 +55,8 @@ def pseudo_target(
     seen = (trial.without_labels(),)
     inner = replace(parts, source=left, unlabelled=seen, every_target=None)
     try:
-        narrowed, _ = use_sources(strategy, inner, others, context)
-        teacher = teacher_of(strategy, inner, others, context, classes)
-        probabilities = fit(strategy, narrowed, context, teacher=teacher).predict(trial)
+        done = fit_strategy(strategy, inner, others, context, classes)
+        probabilities = done.fitted.predict(trial)
     except NonFiniteLossError:
         probabilities = np.full((len(trial), parts.num_classes), np.nan, np.float32)
     assert trial.labels is not None

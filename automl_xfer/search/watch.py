@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
+from automl_xfer.evaluation.metrics import log_scores
 from automl_xfer.search.judging import best_trial
 from automl_xfer.search.predictions import read_predictions
-from automl_xfer.search.pruning import CorrectImages, correct_images, is_hopeless
+from automl_xfer.search.pruning import ImageScores, is_hopeless
 from automl_xfer.search.session import Session
 from automl_xfer.search.trial import TrialStep
 from automl_xfer.study.records import Role, TrialRecord
@@ -22,8 +25,8 @@ class Watch:
     ) -> None:
         self.report = report
         self.scores: list[float] = []
-        self.correct = CorrectImages()
-        self.best: CorrectImages | None = None
+        self.images = ImageScores()
+        self.best: ImageScores | None = None
         comparable = session.has_target_labels and session.plan.metric == "accuracy"
         self.may_be_pruned = record.role in (Role.PORTFOLIO, Role.SEARCH)
         best = best_trial(session) if comparable and self.may_be_pruned else None
@@ -31,16 +34,18 @@ class Watch:
             predictions = read_predictions(session, best)
             labels = session.prepared.data.target.labels  # type: ignore[union-attr]
             assert labels is not None
-            right = predictions.probabilities.argmax(1) == labels[predictions.rows]
-            self.best = correct_images(predictions.rows, right)
+            labels, given = labels[predictions.rows], predictions.probabilities
+            self.best = ImageScores()
+            of_label = given[np.arange(len(labels)), labels]
+            self.best.add(predictions.rows, given.argmax(1) == labels, log_scores(of_label))
 
     def answer(self, step: TrialStep) -> bool:
         """Whether the child should stop."""
         self.scores[step.step :] = [step.score]  # a training may begin anew
         if not step.whole:
             return self.report(step) and self.may_be_pruned
-        self.correct.add(step)
-        return self.best is not None and is_hopeless(self.correct, self.best)
+        self.images.add(step.rows, step.correct, step.log_scores)
+        return self.best is not None and is_hopeless(self.images, self.best)
 
     def answered(self, step: TrialStep) -> None:
         """Report a fold while the child is at the next one: writing takes a while."""

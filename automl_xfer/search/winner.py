@@ -65,10 +65,18 @@ def choose_winner(session: Session, finalists: list[Finalist]) -> Winner:
 
 def members(session: Session, finalists: list[Finalist]) -> list[tuple[Finalist, float]]:
     """With target labels: those of the finalists that win, heaviest first, and their weights."""
-    equals = _as_good_as_first(session, finalists)
     if session.options.prefer == "speed":
-        alike = [finalists[place] for place in equals]
+        alike = [finalists[place] for place in _as_good_as_first(session, finalists)]
         return [(alike[fastest(session, [each.trial for each in alike])], 1.0)]
+    return ensemble(session, finalists)
+
+
+def ensemble(session: Session, finalists: list[Finalist]) -> list[tuple[Finalist, float]]:
+    """With target labels: the finalists with a weight in their ensemble, the heaviest first.
+
+    One where one is as good as all together.
+    """
+    equals = _as_good_as_first(session, finalists)
     weights = weigh(session, finalists, equals, final=True)
     pairs = zip(finalists, weights.tolist(), strict=True)
     heaviest_first = sorted(pairs, key=lambda each: -each[1])

@@ -33,6 +33,7 @@ FACTS: dict[str, str] = {
     "feature_length": "the alignment method changes the length of the features",
     "randomised": "the alignment method varies the colours of the source images at random",
     "stage_features": "the head reads several stages of the backbone",
+    "ingredients": "the search has ended and has trained strategies whose weights can be averaged",
     "source_unread": "the target's labels are all that trains the head",
 }
 """Every fact of the first-party components and what it says."""

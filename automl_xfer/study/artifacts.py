@@ -9,7 +9,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import Trial
 from optuna_dashboard._note import note_ver_key, split_body
 
-from automl_xfer.study.records import FORESEEN, TrialRecord
+from automl_xfer.study.records import FORESEEN, SPARED, TrialRecord
 
 ARTIFACTS = "artifacts"
 
@@ -47,7 +47,8 @@ def trial_note(record: TrialRecord) -> str:
     parts = [f"## {record.description}", " · ".join(facts)]
     if record.steps:
         parts.append("**Steps** " + ", ".join(f"{step:.4f}" for step in record.steps))
-    seconds = {name: value for name, value in record.timings.items() if name != FORESEEN}
+    apart = {FORESEEN, SPARED}
+    seconds = {name: value for name, value in record.timings.items() if name not in apart}
     parts += _table("Metric", record.metrics) + _table("Phase, seconds", seconds)
     if record.failure_kind is not None:
         parts.append(f"**Failed: {record.failure_kind}.** {record.failure_message or ''}".rstrip())

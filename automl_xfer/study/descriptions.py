@@ -28,12 +28,12 @@ def told_apart(trials: Sequence[TrialRecord]) -> dict[int, str]:
 
 
 def _parameters(strategy: Mapping[str, Mapping[str, Any]]) -> dict[Parameter, Any]:
-    """The values of a strategy's parameters, without names and teachers."""
+    """The values of a strategy's parameters, without names and what the search sets."""
     return {
         (axis, name): value
         for axis, component in strategy.items()
         for name, value in component.items()
-        if name not in {"name", "teacher"}
+        if name not in {"name", "teacher", "ingredients"}
     }
 
 

@@ -40,13 +40,17 @@ FORESEEN = "foreseen"
 """The timing of a trial that was predicted from its backbone's speed alone."""
 
 
+SPARED = "spared"
+"""The timing of training that was not done again, as its weights were kept."""
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """One strategy trained and scored.
 
     `number` is Optuna's trial number (None for finalist repeats, whose `repeats` names the trial
     they repeat). `steps` are scores per fold or epoch. `timings` are seconds by phase; the key
-    `total` is the whole trial, and FORESEEN no phase but a prediction. Times are UTC.
+    `total` is the whole trial; FORESEEN, a prediction, and SPARED are no part of it. Times are UTC.
     """
 
     id: int

@@ -20,7 +20,7 @@ _STALE_SECONDS = 3600.0
 _written: dict[Path, int] = {}
 """Bytes that this process wrote since it last looked at the whole folder."""
 
-KINDS = ("features", "stages")
+KINDS = ("features", "stages", "weights")
 """What the names of the files begin with; decoded images in the same folder are no part of it."""
 
 
@@ -34,7 +34,7 @@ class CacheEntry:
 
     @property
     def kind(self) -> str:
-        """`features`, `stages` or `images`."""
+        """`features`, `stages`, `weights` or `images`."""
         return _kind(self.path)
 
 

@@ -28,7 +28,8 @@ from automl_xfer.transfer.stage_cache import FrozenPrefix
 class FittedStrategy:
     """A trained model, and a way to predict that uses cached features where they hold.
 
-    `source_model` is the model before it was adapted to the target, where it was.
+    `source_model` is the model before it was adapted to the target, where it was. `spared` are the
+    seconds that training took when it was done, where its weights were kept.
     """
 
     model: TransferModel
@@ -38,6 +39,7 @@ class FittedStrategy:
     source_model: TransferModel | None = None
     prefix: FrozenPrefix | None = None  # stages of `model` that other fits share
     micro_batches: int = 1  # that a training step was cut into, to fit the memory
+    spared: float = 0.0
 
     @torch.no_grad()
     def predict(self, part: Part, *, from_source: bool = False) -> NDArray[np.float32]:
@@ -102,7 +104,7 @@ def fit(
         fitted = FittedStrategy(model, context.device, closed_form=closed)
     else:
         model, micro_batches = _train_within_memory(strategy, parts, context, on_epoch, teacher)
-        prefix = _shared_prefix(strategy, context, model)
+        prefix = shared_prefix(strategy, context, model)
         fitted = FittedStrategy(model, context.device, prefix=prefix, micro_batches=micro_batches)
     if adapts_model(strategy.alignment):
         fitted.source_model = fitted.model
@@ -163,7 +165,7 @@ def _train_and_finish(
     return model
 
 
-def _shared_prefix(
+def shared_prefix(
     strategy: Strategy, context: FitContext, model: TransferModel
 ) -> FrozenPrefix | None:
     """The stages that stayed as other fits leave them too, so that activations serve them all.

@@ -27,7 +27,7 @@ from automl_xfer.data.image_set import ImageSet
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.plugin.source import PluginSource
 from automl_xfer.search.source_use import use_sources
-from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.fitting import teacher_of
 from automl_xfer.space.compose import Space
 from automl_xfer.testing import checks_for
 from automl_xfer.transfer.context import FitContext

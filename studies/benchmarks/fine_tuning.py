@@ -25,7 +25,7 @@ from automl_xfer.components import BackboneRequest, Strategy
 from automl_xfer.data.image_cache import ImageCache
 from automl_xfer.evaluation.metrics import mean_log_loss
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.teacher import teacher_of
+from automl_xfer.search.fitting import teacher_of
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache

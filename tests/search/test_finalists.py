@@ -130,6 +130,7 @@ def labelled(tmp_path):
         kinds={},
         plan=SimpleNamespace(metric="accuracy"),
         options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
+        passed_over=set(),
         prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
     )
 

@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from automl_xfer.search import trial as running
-from automl_xfer.search.pruning import correct_images, is_hopeless
+from automl_xfer.search.pruning import ImageScores, is_hopeless
 from automl_xfer.search.trial import TrialStep
 from automl_xfer.search.watch import Watch
 from automl_xfer.study.records import Role
@@ -15,7 +15,14 @@ from automl_xfer.study.records import Role
 
 def step(number, score, whole=False, n=50):
     rows = np.arange(n)
-    return TrialStep(number, score, whole, rows, rows < score * n)
+    return TrialStep(number, score, whole, rows, rows < score * n, np.zeros(n))
+
+
+def images(correct, log_scores=0.0):
+    made = ImageScores()
+    correct = np.asarray(correct)
+    made.add(np.arange(len(correct)), correct, np.broadcast_to(log_scores, correct.shape))
+    return made
 
 
 def watch(role, report, best=None):
@@ -79,11 +86,23 @@ def test_every_step_is_reported_once_epochs_before_the_answer_and_folds_after_it
 
 def test_a_fold_far_behind_the_best_stops_a_trial_and_a_near_one_does_not():
     rows = np.arange(50)
-    best = correct_images(rows, rows < 45)
+    best = images(rows < 45)
     never = watch(Role.SEARCH, lambda step: False, best)
     assert never.answer(step(0, 0.4, whole=True))
     assert not watch(Role.SEARCH, lambda step: False, best).answer(step(0, 0.86, whole=True))
-    assert is_hopeless(correct_images(rows, rows < 20), best)
+    assert is_hopeless(images(rows < 20), best)
+
+
+def test_log_scores_tell_on_a_fold_that_is_too_small_to_count_on():
+    rows = np.arange(7)
+    best = images(rows < 5, -0.5)
+    behind = rows < 3  # two images fewer: no test on seven of them rejects that
+    assert not is_hopeless(images(behind, -0.5 + 0.1 * (-1) ** rows), best)
+    worse = np.linspace(-2.0, -1.0, 7)
+    assert is_hopeless(images(behind, worse), best)
+    assert not is_hopeless(images(behind, np.where(rows == 0, -0.1, worse)), best)
+    assert not is_hopeless(images(rows < 5, worse), best)  # as many right: it may be unsure only
+    assert not is_hopeless(ImageScores(), best)
 
 
 def test_a_training_that_began_anew_reports_from_the_start(monkeypatch):

@@ -10,9 +10,9 @@ from automl_xfer.components import AXES, BackboneRequest, Strategy
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, seen_of
 from automl_xfer.plugin.source import PluginSource
+from automl_xfer.search.fitting import teacher_of
 from automl_xfer.search.plan import fold_parts, make_plan
 from automl_xfer.search.source_use import use_sources
-from automl_xfer.search.teacher import teacher_of
 from automl_xfer.search.unlabelled_outputs import mixed_predictions, pseudo_target
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.fit import fit

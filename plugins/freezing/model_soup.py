@@ -1,0 +1,21 @@
+"""A mean of the weights of several fine-tuned models."""
+
+from dataclasses import dataclass
+
+from .lp_ft import LinearProbeThenFineTune
+
+
+@dataclass(frozen=True)
+class ModelSoup(LinearProbeThenFineTune):
+    """The mean of the weights that several strategies trained from one start (model soup).
+
+    As fast as one of them. `ingredients` is the search's to set, at its end: strategies as JSON,
+    alike but for freezing, augmentation, regularizer and optimisation. Wortsman et al. 2022, arXiv
+    2203.05482 (uniform soup).
+    """
+
+    name = "model-soup"
+    requires = frozenset({"ingredients"})
+    complexity = 4
+
+    ingredients: str = ""
