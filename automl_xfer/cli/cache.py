@@ -40,8 +40,8 @@ def show_command(studies_dir: Path) -> None:
     Console().print(table)
     limit = decimal(folder.limit)
     click.echo(
-        f"In {folder.directory}; all but images may take {limit} together, then what was not "
-        "read for longest goes."
+        f"In {folder.directory}. All but decoded images may take {limit}; beyond that the files "
+        "that were not read for longest are deleted."
     )
 
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from automl_xfer.cli.study_options import as_json, existing_store, storage_options
 from automl_xfer.report.leaderboard import rank
-from automl_xfer.study.descriptions import told_apart
-from automl_xfer.study.records import Role, StudyRecord, TrialRecord, TrialState
+from automl_xfer.study.descriptions import told_apart, trial_name
+from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 
 _SHOWN = 20
 
@@ -76,7 +76,7 @@ def _row(place: int, trial: TrialRecord, told: str, won: bool) -> list[Text]:
     complete = trial.state is TrialState.COMPLETE
     cells = (
         ("★ " if won else "") + str(place) if complete else "",
-        _name(trial),
+        trial_name(trial),
         told + (f" (baseline: {trial.baseline})" if trial.baseline else ""),
         "" if trial.score is None else f"{trial.score:.4f}",
         f"{trial.timings['total']:.1f}" if "total" in trial.timings else "",
@@ -85,14 +85,7 @@ def _row(place: int, trial: TrialRecord, told: str, won: bool) -> list[Text]:
     return [Text(cell) for cell in cells]
 
 
-def _name(trial: TrialRecord) -> str:
-    if trial.repeats is not None:
-        return f"repeat of {trial.repeats}"
-    if trial.number is None:
-        return "at the end" if trial.role is Role.FINALIST else "baseline"
-    return str(trial.number)
-
-
 def _failure(trial: TrialRecord) -> str:
     first = (trial.failure_message or "").strip().partition("\n")[0]
-    return f"Trial {_name(trial)} failed ({trial.failure_kind}): {first or 'no message'}"
+    who = f"Trial {trial.number}" if trial.number is not None else trial.description
+    return f"{who} failed ({trial.failure_kind}): {first or 'no message'}"

@@ -34,6 +34,13 @@ class FreezingPolicy(Component):
     head_first: ClassVar[bool] = False
     """Fit the head on frozen features before the first gradient step (LP-FT)."""
 
+    averages: ClassVar[bool] = False
+    """The weights are the mean of those that other strategies train.
+
+    The class then has a plain field `ingredients: str = ""`; the search writes these strategies
+    into it at its end, as JSON.
+    """
+
     def wrap(self, backbone: nn.Module) -> None:
         """Add modules to the backbone in place before training (LoRA)."""
 

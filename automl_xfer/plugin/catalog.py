@@ -226,6 +226,8 @@ def _declaration_fault(made: type[Component]) -> str | None:
         return f"whose name must be words in small letters joined by '-', not {made.name!r}"
     if getattr(made, "distils", False) and "teacher" not in {each.name for each in fields(made)}:
         return "which distils and needs a field `teacher: str = ''` for the search to fill"
+    if getattr(made, "averages", False) and "ingredients" not in {f.name for f in fields(made)}:
+        return "which averages and needs a field `ingredients: str = ''` for the search to fill"
     for attribute in ("requires", "excludes", "provides"):
         if not isinstance(getattr(made, attribute), AbstractSet):
             return f"whose {attribute} must be a frozenset of fact names"

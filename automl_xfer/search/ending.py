@@ -18,16 +18,21 @@ from automl_xfer.search.final_fit import (
 from automl_xfer.search.final_scores import score_test
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.finalists import run_finalists
-from automl_xfer.search.judging import source_only
-from automl_xfer.search.latency import within_limit
+from automl_xfer.search.judging import log_loss, source_only
 from automl_xfer.search.mistakes import add_confusion
+from automl_xfer.search.result_notes import (
+    latency_note,
+    left_out,
+    scored_higher,
+    selection_bias,
+    without_labels,
+)
 from automl_xfer.search.session import Session
 from automl_xfer.search.soup import try_soup
 from automl_xfer.search.source_results import source_notes
 from automl_xfer.search.student import or_student
 from automl_xfer.search.winner import (
     Winner,
-    agreement_with_source_only,
     baseline_results,
     choose_winner,
     winner_held_out,
@@ -79,9 +84,9 @@ def _end(session: Session) -> None:
     try_soup(session)
     finalists = run_finalists(session)
     ensemble = choose_winner(session, finalists)
-    winner = or_student(session, ensemble, finalists)
-    winners = [winner] if winner is ensemble else [winner, ensemble]
-    winner, result, bundle = _fit(session, winners, finalists)
+    chosen = or_student(session, ensemble, finalists)
+    others = [] if chosen is ensemble else [ensemble]
+    winner, result, bundle = _fit(session, [chosen, *others, *_alone(session, finalists)])
     score_test(session, winner, bundle, result)
     result["seconds"] = _seconds(session)
     write_description(session, winner, result, bundle)
@@ -99,21 +104,25 @@ def _nothing_finished(session: Session) -> str:
     )
 
 
-def _fit(
-    session: Session, winners: list[Winner], finalists: list[Finalist]
-) -> tuple[Winner, StudyResult, Path]:
-    """Fit the first winner; where its time does not suffice, the next one or a cheaper one."""
-    winner, n = winners[0], len(winners[0].members)
+def _alone(session: Session, finalists: list[Finalist]) -> list[Winner]:
+    """What may win where there is no time for more: each finalist, what a soup replaced, the last.
+
+    That last one is fitted however late it is.
+    """
+    replaced = [trial for trial in session.complete_trials() if trial.id in session.ingredients]
+    others = [Finalist(trial) for trial in sorted(replaced, key=log_loss)]
+    last = Finalist(_last_resort(session))
+    return [Winner(((each, 1.0),)) for each in (*finalists, *others, last)]
+
+
+def _fit(session: Session, candidates: list[Winner]) -> tuple[Winner, StudyResult, Path]:
+    """Fit the first; where its time does not suffice, the next one; the last one in any case."""
+    winner, n = candidates[0], len(candidates[0].members)
     session.phase("final fit", f"{n} models" if n > 1 else winner.description)
-    last = Winner(((Finalist(_last_resort(session)), 1.0),))
     reasons = []
-    for candidate in [
-        *winners,
-        *(Winner(((each, 1.0),)) for each in finalists),
-        last,
-    ]:
+    for candidate in candidates:
         needed = min(fit_seconds(session, each.trial) for each, _ in candidate.members)
-        if candidate is not last and needed > session.deadline.left(FIT_SHARE):
+        if candidate is not candidates[-1] and needed > session.deadline.left(FIT_SHARE):
             session.note(f"There was no time left to fit {candidate.description}.", warning=True)
             continue
         with building_folder(session) as building:
@@ -124,6 +133,8 @@ def _fit(
                 reasons.append(str(failure))
                 continue
             result = _result(session, fitted)
+            if candidate is winner:
+                result["notes"] += scored_higher(session, fitted)
             bundle = publish(session, fitted, result, building)
         result["bundle"] = str(bundle)
         return fitted, result, bundle
@@ -153,91 +164,18 @@ def _result(session: Session, winner: Winner) -> StudyResult:
     )
     result["sources"] = list(winner.sources)
     result["notes"] += source_notes(winner.sources)
-    result["notes"] += _left_out(session)
-    result["notes"].append(_latency(session, winner, result["winner"].get("latency_ms")))
+    result["notes"] += left_out(session)
+    result["notes"].append(latency_note(session, winner, result["winner"].get("latency_ms")))
     if session.has_target_labels:
         if len(session.complete_trials()) > 1:
-            result["notes"].append(_selection_bias(session, winner))
-            result["notes"] += _scored_higher(session, winner, result["winner"]["score"])
+            result["notes"].append(selection_bias(session, winner))
         labels, probabilities, rows = winner_held_out(session, winner)
         samples = session.prepared.target_samples
         paths = [str(samples[row].path) for row in rows.tolist()]
         add_confusion(result, labels, probabilities, paths, "out-of-fold predictions")
     else:
-        result["notes"].append(_without_labels(session, winner))
+        result["notes"].append(without_labels(session, winner))
     return result
-
-
-def _left_out(session: Session) -> list[str]:
-    """A sentence on what the search would have begun with, had there been time."""
-    done = {trial.description for trial in session.trials()}
-    waiting = {name: cost for name, cost in session.left_out.items() if name not in done}
-    if not waiting:
-        return []
-    first, cost = next(iter(waiting.items()))
-    others = f", and {len(waiting) - 1} more strategies" if len(waiting) > 1 else ""
-    return [
-        f"For want of time the search began without {first}, which would take about {cost:.0f} s"
-        f"{others}; a longer --time-limit tries them."
-    ]
-
-
-def _latency(session: Session, winner: Winner, needed: float | None) -> str:
-    n = len(winner.members)
-    told = "The winner is one model" if n == 1 else f"The winner is an ensemble of {n} models"
-    if needed is None:
-        return f"{told}."
-    return f"{told}; one image takes it about {needed:.0f} ms on this machine ({session.device})."
-
-
-def _selection_bias(session: Session, winner: Winner) -> str:
-    """What a reader of the winner's score must know."""
-    tried = len(session.complete_trials())
-    weights = ", and its weights were fitted on them" if len(winner.members) > 1 else ""
-    return (
-        f"The winner is the best of {tried} strategies on the same images{weights}: its score and "
-        "its gains are expected to be a little too high. Only images set apart as a test split "
-        "tell without bias."
-    )
-
-
-def _scored_higher(session: Session, winner: Winner, own: float | None) -> list[str]:
-    """A sentence on trials that won by the metric and lost all the same: a reader sees them."""
-    members = {each.trial.id for each, _ in winner.members}
-    higher = [
-        trial.score
-        for trial in session.complete_trials()
-        if trial.id not in members and within_limit(session, [trial])
-        if trial.score is not None and own is not None and trial.score > own
-    ]
-    if not higher:
-        return []
-    one = len(higher) == 1
-    why = "it was chosen by log score, which tells more on few images"
-    if session.options.prefer == "speed":
-        why = "it is the fastest of those that cannot be told apart from the best"
-    metric = session.plan.metric.replace("-", " ")
-    return [
-        f"{'One strategy has' if one else f'{len(higher)} strategies have'} a higher {metric} in "
-        f"the search than the winner ({'' if one else 'up to '}{100 * max(higher):.1f} %): {why}."
-    ]
-
-
-def _without_labels(session: Session, winner: Winner) -> str:
-    start = "The target has no labels, so no gain over source-only can be measured here"
-    reference = source_only(session.complete_trials())
-    if reference is None:
-        return f"{start}; source-only itself did not finish."
-    if [each.trial.id for each, _ in winner.members] == [reference.id]:
-        return (
-            f"{start}. Source-only itself won: nothing ranked ahead of it, or what did would have "
-            "given hardly any image another class."
-        )
-    share = agreement_with_source_only(session, winner, reference)
-    return (
-        f"{start}; the winner agrees with source-only on {share:.0%} of the unlabelled target "
-        "images."
-    )
 
 
 def _seconds(session: Session) -> dict[str, float]:

@@ -95,6 +95,14 @@ def weigh(
     return alone_if_as_good(weights, of_label[:, rows], good, counts) if final else weights
 
 
+def log_score(session: Session, finalists: Sequence[tuple[Finalist, float]]) -> float:
+    """Mean log score of the weighted finalists together, each image counting as the metric says."""
+    labels, stack, _ = held_out(session, [each for each, _ in finalists])
+    weights = np.array([weight for _, weight in finalists], np.float32)
+    given = np.tensordot(weights, stack[:, np.arange(len(labels)), labels], axes=1)
+    return float((log_scores(given) * image_counts(session.plan.metric, labels)).mean())
+
+
 def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:
     """(N,) probability that a run gave each held-out image's label; NaN for the others."""
     if run.id not in session.given_to_labels:

@@ -16,6 +16,7 @@ from automl_xfer.search.finalist import Finalist, weigh
 from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
+    log_loss,
     ranked,
     source_only,
 )
@@ -50,7 +51,7 @@ def finalists_of_search(session: Session) -> list[Finalist]:
     who prefers speed the best of each backbone, freezing and alignment. Without target labels the
     committee; see there.
     """
-    complete = [trial for trial in session.complete_trials() if trial.id not in session.passed_over]
+    complete = [trial for trial in session.complete_trials() if session.may_win(trial)]
     if session.has_target_labels:
         ranking = _fast_enough(session, ranked(session, complete))
         if session.options.prefer == "speed":
@@ -68,7 +69,7 @@ def _with_weight(session: Session, ranking: list[TrialRecord]) -> list[Finalist]
     """
     best = next((trial for trial in ranking if has_predictions(session, trial)), ranking[0])
     kinds: dict[str, TrialRecord] = {}
-    for trial in sorted(ranking, key=lambda trial: trial.metrics.get("log-loss", math.inf)):
+    for trial in sorted(ranking, key=log_loss):
         if len(kinds) == _POOL:
             break
         if trial.id not in session.kinds:
@@ -175,7 +176,7 @@ def _repeat_all(session: Session, finalists: list[Finalist], repeat: int) -> lis
 
 def _left(session: Session, finalists: list[Finalist]) -> float:
     """Seconds until the final fits must begin."""
-    return max(0.0, session.deadline.left(FIT_SHARE) - _fit_all_seconds(session, finalists))
+    return max(0.0, session.deadline.left(FIT_SHARE) - fit_all_seconds(session, finalists))
 
 
 def _round_seconds(session: Session, finalists: list[Finalist]) -> float:
@@ -185,7 +186,7 @@ def _round_seconds(session: Session, finalists: list[Finalist]) -> float:
     return other + sum(n_folds * fold_seconds(session, trial) for trial in trials)
 
 
-def _fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
+def fit_all_seconds(session: Session, finalists: list[Finalist]) -> float:
     """Seconds of the final fits if all finalists are in the winner, and of scoring a test split."""
     fits = _RESERVE * (_START + sum(fit_seconds(session, each.trial) for each in finalists))
     test = session.prepared.test
@@ -201,7 +202,7 @@ def seconds_to_end(session: Session) -> float:
     if not session.complete_trials():
         return math.inf
     finalists = finalists_of_search(session)
-    fits = _fit_all_seconds(session, finalists)
+    fits = fit_all_seconds(session, finalists)
     a_round = _RESERVE * _round_seconds(session, finalists)
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
@@ -209,7 +210,7 @@ def seconds_to_end(session: Session) -> float:
     if rounds:
         return fits + rounds * a_round
     winners = [each for each, _ in members(session, finalists)]
-    return _fit_all_seconds(session, winners)
+    return fit_all_seconds(session, winners)
 
 
 def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:

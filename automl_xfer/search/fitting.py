@@ -1,7 +1,6 @@
 """Fitting: a strategy on given parts with its sources and its teacher, trained once at most."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -14,7 +13,7 @@ from automl_xfer.search.teacher import WEIGHT
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.fit import FittedStrategy, fit
 from automl_xfer.transfer.gradient import EpochCallback, Teacher
-from automl_xfer.transfer.kept_weights import KeptWeights, averaged
+from automl_xfer.transfer.kept_weights import Classes, KeptWeights, averaged
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 
@@ -32,7 +31,7 @@ def fit_strategy(
     parts: TrainingParts,
     names: tuple[str, ...],
     context: FitContext,
-    classes: Mapping[str, Mapping[str, type]],
+    classes: Classes,
     on_epoch: EpochCallback | None = None,
 ) -> Fit:
     """Train `strategy` on `parts`, whose sources are called `names`, or read what was trained.
@@ -43,14 +42,16 @@ def fit_strategy(
     if ingredients := ingredients_of(strategy, classes):
         fits = [fit_strategy(each, parts, names, context, classes) for each in ingredients]
         return Fit(averaged([each.fitted for each in fits]), used, uses)
-    kept = KeptWeights.of(strategy, parts, names, context)
+    kept = KeptWeights.of(strategy, parts, names, context, classes)
     fitted = kept.read(strategy, used, context) if kept is not None else None
     if fitted is None:
         started = perf_counter()
-        teacher = teacher_of(strategy, parts, names, context, classes)
+        teacher, spared = teacher_of(strategy, parts, names, context, classes)
         fitted = fit(strategy, used, context, on_epoch, teacher)
+        fitted.spared = spared
         if kept is not None:
-            kept.write(fitted, strategy, used, context, perf_counter() - started)
+            seconds = perf_counter() - started + spared
+            kept.write(fitted, strategy, used, context, seconds)
     return Fit(fitted, used, uses)
 
 
@@ -59,11 +60,12 @@ def teacher_of(
     parts: TrainingParts,
     names: tuple[str, ...],
     context: FitContext,
-    classes: Mapping[str, Mapping[str, type]],
-) -> Teacher | None:
+    classes: Classes,
+) -> tuple[Teacher | None, float]:
     """The mean prediction of the teachers written into a strategy, fitted on the same images.
 
-    Each learns from the sources that its own strategy says.
+    Each learns from the sources that its own strategy says. Beside it the seconds of training that
+    were not spent on the teachers, as their weights were kept.
     """
     text = getattr(strategy.regularizer, "teacher", "")
     listed = json.loads(text) if text else []
@@ -76,10 +78,10 @@ def teacher_of(
         probabilities = np.average(rows, axis=0, weights=weights)
         return probabilities.astype(np.float32)
 
-    return mean if fitted else None
+    return (mean if fitted else None), sum(each.spared for each in fitted)
 
 
-def ingredients_of(strategy: Strategy, classes: Mapping[str, Mapping[str, type]]) -> list[Strategy]:
+def ingredients_of(strategy: Strategy, classes: Classes) -> list[Strategy]:
     """The strategies whose trained weights this one averages; none for all others."""
-    text = getattr(strategy.freezing, "ingredients", "")
+    text = getattr(strategy.freezing, "ingredients", "") if strategy.freezing.averages else ""
     return [Strategy.from_dict(data, classes) for data in json.loads(text)] if text else []

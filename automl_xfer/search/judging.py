@@ -1,6 +1,7 @@
 """Judging: which trial is best so far, with and without target labels."""
 
 import json
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ def best_trial(session: Session) -> TrialRecord | None:
     if not complete:
         return None
     return ranked(session, complete)[0]
+
+
+def log_loss(trial: TrialRecord) -> float:
+    """The trial's held-out log-loss; infinite where none is known."""
+    return trial.metrics.get("log-loss", math.inf)
 
 
 def ranked(session: Session, complete: list[TrialRecord]) -> list[TrialRecord]:

@@ -39,7 +39,9 @@ def look_at_backbones(session: Session) -> None:
     for reason, labels in missing.items():
         for label in labels:
             _without_backbone(session, label, reason)
-        session.note(_missing(labels, reason), warning=True)  # if not, the error has said it
+        session.note(
+            _missing(labels, reason), warning=True
+        )  # where none is left, the error says it
     session.latency_ms = {look.label: look.latency_ms for look in looks}
     _leave_out_slow(session)
     session.backbone_order = _order(session, mean_ranks(looks))

@@ -167,7 +167,7 @@ def execute(
 
 def _trains_alone(strategy: Strategy) -> bool:
     """Whether its own backbone's speed foretells its time: not that of a teacher, say."""
-    others = strategy.regularizer.distils or bool(getattr(strategy.freezing, "ingredients", ""))
+    others = strategy.regularizer.distils or strategy.freezing.averages
     return not others and strategy.backbone.initialisation != "source"
 
 

@@ -16,6 +16,9 @@ from scipy.stats import wilcoxon
 _MARGIN = 0.10
 """Only what is right on so many images fewer, as a share of all, may be hopeless at all."""
 
+_LEAST = 2
+"""And no fewer than so many: on a small fold one image is a tenth of it."""
+
 _Z = 2.0  # McNemar, one-sided 2.3 %
 _P = 0.01  # Wilcoxon, one-sided
 
@@ -42,7 +45,7 @@ def is_hopeless(trial: ImageScores, best: ImageScores) -> bool:
     right, log_scores = np.array([trial.by_row[row] for row in rows]).T
     best_right, best_log_scores = np.array([best.by_row[row] for row in rows]).T
     lost, won = int((best_right > right).sum()), int((right > best_right).sum())
-    if lost <= won or lost - won < _MARGIN * len(rows):
+    if lost - won < max(_LEAST, _MARGIN * len(rows)):
         return False
     if (lost - won) / math.sqrt(lost + won) > _Z:
         return True

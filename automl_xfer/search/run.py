@@ -23,6 +23,7 @@ from automl_xfer.search.options import SearchOptions
 from automl_xfer.search.portfolio import baselines_outside, enqueue_again, enqueue_start
 from automl_xfer.search.request import end_what_began
 from automl_xfer.search.session import Session
+from automl_xfer.study.descriptions import trial_name
 from automl_xfer.study.records import Role, StudyRecord
 
 
@@ -53,7 +54,7 @@ def _requeue_interrupted(session: Session) -> None:
     """Record what a killed process left as interrupted, and queue it once more."""
     interrupted = session.store.mark_interrupted(session.name)
     for record in interrupted:
-        session.note(f"trial {record.number} was interrupted: {record.description}")
+        session.note(f"trial {trial_name(record)} was interrupted: {record.description}")
         if record.number is not None:
             enqueue_again(session, record)
 

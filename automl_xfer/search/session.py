@@ -79,8 +79,8 @@ class Session:
     kinds: dict[int, str] = field(default_factory=dict)  # by trial, of which neighbours are one
     beaten: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By two trials: whether the first is better than the other beyond chance."""
-    passed_over: set[int] = field(default_factory=set)
-    """Trials for which a soup of their weights stands, and soups that stand for none."""
+    soup: int | None = None  # the trial that averages the weights of those in `ingredients`
+    ingredients: set[int] = field(default_factory=set)
     best_interval: tuple[int, tuple[float, float]] | None = None  # of the best trial so far, by id
     given_to_labels: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     """By trial: what it gave the labels of its held-out images (N,)."""
@@ -197,6 +197,11 @@ class Session:
     def trials_before(self) -> list[TrialRecord]:
         """Trials of earlier studies whose features this one finds made."""
         return trials_before(self)
+
+    def may_win(self, trial: TrialRecord) -> bool:
+        """Not what a soup replaces, and no other soup: an earlier end may have left some."""
+        averages = self.history.strategy(trial, self.catalog.classes).freezing.averages
+        return trial.id == self.soup or not (averages or trial.id in self.ingredients)
 
     def complete_trials(self) -> list[TrialRecord]:
         """Finished trials of the search that can be chosen, finalist repeats left out."""

@@ -1,104 +1,120 @@
-"""Student: one model that learns from the ensemble of the finalists, in place of it."""
+"""Student: one model trained to say what the ensemble of the finalists says, in place of it."""
 
 import math
 
 import numpy as np
 
 from automl_xfer.components import Strategy
-from automl_xfer.evaluation.metrics import mean_log_loss
+from automl_xfer.evaluation.intervals import paired_interval
 from automl_xfer.search.child import StopRequested
-from automl_xfer.search.cost import fit_seconds
+from automl_xfer.search.cost import fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE
-from automl_xfer.search.finalist import Finalist
+from automl_xfer.search.finalist import Finalist, held_out, log_score
+from automl_xfer.search.finalists import fit_all_seconds
+from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import latency_ms, within_limit
-from automl_xfer.search.objective import execute, new_record
+from automl_xfer.search.objective import new_record
 from automl_xfer.search.session import Session
+from automl_xfer.search.soup import is_kept, run_once
 from automl_xfer.search.teacher import WEIGHT, taught_by
-from automl_xfer.search.winner import Winner, ensemble, winner_held_out
-from automl_xfer.study.records import Role, TrialRecord, TrialState
+from automl_xfer.search.winner import Winner, ensemble
+from automl_xfer.study.records import Role, TrialRecord
 
 _RESERVE = 1.3
-"""The student's trial and its final fit may take so many times what they are expected to."""
+"""The student's trial may take so many times what it is expected to."""
 
 
 def or_student(session: Session, winner: Winner, finalists: list[Finalist]) -> Winner:
-    """The winner, or a student of the finalists' ensemble that is as good by log-loss and faster.
+    """The winner, or a student of the finalists' ensemble that is as good and no slower.
 
-    The student is the best strategy that distils, with a better teacher. It is trained where the
-    time suffices, and told either way.
+    As good: no worse by log score, and the winner is not better beyond the paired interval. The
+    student is the best strategy that distils, with a better teacher. It is trained where the time
+    suffices, and told either way.
     """
     if not session.has_target_labels or session.should_stop():
         return winner
-    teachers = [
-        (each.trial, weight)
-        for each, weight in ensemble(session, finalists)
-        if not (each.trial.number is None and each.trial.strategy["regularizer"].get("teacher"))
-    ]
-    base = _best_that_distils(session)
-    if len(teachers) < 2 or base is None or not _is_no_slower(session, base, winner):
+    teachers = [each for each in ensemble(session, finalists) if not is_student(session, each[0])]
+    base = _best_that_distils(session, winner)
+    if len(teachers) < 2 or base is None:
         return winner
     student = _trained(session, base, teachers)
     if student is None:
         return winner
     alone = Winner(((Finalist(student), 1.0),))
-    losses = [_log_loss(session, each) for each in (alone, winner)]
-    session.note(_told(session, student, winner, losses))
-    return alone if losses[0] <= losses[1] else winner
+    chosen = _is_as_good(session, alone, winner)
+    session.note(_told(session, alone, winner, chosen))
+    return alone if chosen else winner
 
 
-def _best_that_distils(session: Session) -> TrialRecord | None:
+def is_student(session: Session, finalist: Finalist) -> bool:
+    """Whether it was made by an earlier end, which would teach itself."""
+    strategy = session.history.strategy(finalist.trial, session.catalog.classes)
+    return finalist.trial.number is None and strategy.regularizer.distils
+
+
+def _best_that_distils(session: Session, winner: Winner) -> TrialRecord | None:
+    """Of the search's own strategies, one that is no slower than the winner."""
+    limit = latency_ms(session, [each.trial for each, _ in winner.members]) or math.inf
     distils = [
         trial
         for trial in session.complete_trials()
         if trial.number is not None and trial.strategy["regularizer"].get("teacher")
-        if within_limit(session, [trial])
+        if (latency_ms(session, [trial]) or 0.0) <= limit and within_limit(session, [trial])
     ]
-    return min(distils, key=lambda trial: trial.metrics.get("log-loss", math.inf), default=None)
-
-
-def _is_no_slower(session: Session, base: TrialRecord, winner: Winner) -> bool:
-    own = latency_ms(session, [base])
-    others = latency_ms(session, [each.trial for each, _ in winner.members])
-    return own is None or others is None or own <= others
+    return min(distils, key=log_loss, default=None)
 
 
 def _trained(
-    session: Session, base: TrialRecord, teachers: list[tuple[TrialRecord, float]]
+    session: Session, base: TrialRecord, teachers: list[tuple[Finalist, float]]
 ) -> TrialRecord | None:
     """The finished trial of the student, of an earlier end or of now; None without time."""
     strategy = taught_by(
         Strategy.from_dict(base.strategy, session.catalog.classes),
-        [{**trial.strategy, WEIGHT: round(weight, 4)} for trial, weight in teachers],
+        [{**each.trial.strategy, WEIGHT: round(weight, 4)} for each, weight in teachers],
     )
-    for known in session.complete_trials():
-        if known.strategy == strategy.to_dict():
-            return known
-    taught = sum(fit_seconds(session, trial) for trial, _ in teachers)
-    fits = _RESERVE * (fit_seconds(session, base) + taught)
-    left = session.deadline.left(FIT_SHARE) - fits
-    if left < _RESERVE * base.timings.get("total", math.inf):
+    fitted = [Finalist(base), *(each for each, _ in teachers)]
+    left = session.deadline.left(FIT_SHARE) - fit_all_seconds(session, fitted)
+    needed = _RESERVE * _trial_seconds(session, base, [each.trial for each, _ in teachers])
+    if left < needed:
         return None
     session.phase("student", f"one model learns from {len(teachers)}")
     record = new_record(session, strategy, Role.FINALIST, session.options.seed)
     try:
-        done = execute(session, strategy, record, session.plan, left)
+        return run_once(session, record, min(left, 2 * needed))
     except StopRequested:  # by the user: the winner stands
         return None
-    return done if done.state is TrialState.COMPLETE else None
 
 
-def _log_loss(session: Session, winner: Winner) -> float:
-    labels, probabilities, _ = winner_held_out(session, winner)
-    return float(mean_log_loss(labels, probabilities))
+def _trial_seconds(session: Session, base: TrialRecord, teachers: list[TrialRecord]) -> float:
+    """Expected seconds of the student's trial: its own, and of teachers to be trained again."""
+    classes, folds = session.catalog.classes, len(session.plan.folds)
+    own = base.timings.get("predict", 0.0) + folds * fold_seconds(session, base)
+    gone = [
+        teacher
+        for teacher in teachers
+        if not session.history.strategy(teacher, classes).frozen and not is_kept(session, teacher)
+    ]
+    return own + sum(folds * fold_seconds(session, teacher) for teacher in gone)
 
 
-def _told(session: Session, student: TrialRecord, winner: Winner, losses: list[float]) -> str:
-    own = latency_ms(session, [student])
-    others = latency_ms(session, [each.trial for each, _ in winner.members])
-    known = own is not None and others is not None and np.isfinite([own, others]).all()
-    speed = f" and would take {own:.0f} ms an image instead of {others:.0f}" if known else ""
-    verdict = "it is delivered" if losses[0] <= losses[1] else "it is not delivered"
+def _is_as_good(session: Session, student: Winner, winner: Winner) -> bool:
+    if log_score(session, student.members) < log_score(session, winner.members):
+        return False
+    finalists, weights = zip(*winner.members, strict=True)
+    labels, (own, *others), _ = held_out(session, [student.members[0][0], *finalists])
+    theirs = np.average(others, axis=0, weights=weights).astype(np.float32)
+    return paired_interval(session.plan.metric, labels, theirs, own)[0] <= 0
+
+
+def _told(session: Session, student: Winner, winner: Winner, chosen: bool) -> str:
+    own, others = (
+        latency_ms(session, [each.trial for each, _ in made.members]) for made in (student, winner)
+    )
+    known = own is not None and others is not None and math.isfinite(own + others)
+    speed = f" and takes about {own:.0f} ms an image in place of {others:.0f}" if known else ""
+    losses = [-log_score(session, made.members) for made in (student, winner)]
+    verdict = "It was chosen" if chosen else "It was not chosen"
     return (
-        f"A student of the ensemble ({student.description}) has a log-loss of {losses[0]:.3f} "
-        f"where the winner has {losses[1]:.3f}{speed}: {verdict}."
+        "A student, one model trained to say what the ensemble of the finalists says, has a "
+        f"log-loss of {losses[0]:.3f} in place of {losses[1]:.3f}{speed}. {verdict}."
     )

@@ -9,6 +9,7 @@ from automl_xfer.components import Strategy
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.report.leaderboard import rank
 from automl_xfer.search.feature_statistics import FeatureStatistics
+from automl_xfer.search.fitting import ingredients_of
 from automl_xfer.search.session import Session
 from automl_xfer.study.records import StudyRecord, TrialRecord, TrialState
 
@@ -78,17 +79,19 @@ def _best_of(session: Session, study: StudyRecord) -> Iterator[Strategy]:
     for place, trial in enumerate([*winners, *rank(trials)]):
         if place >= len(winners) and len(seen) >= _STRATEGIES:
             return
-        strategy = _made_here(session, trial)
-        if strategy is not None and strategy.to_json() not in seen:
-            seen.add(strategy.to_json())
-            yield strategy
+        for strategy in _made_here(session, trial):
+            if strategy.to_json() not in seen:
+                seen.add(strategy.to_json())
+                yield strategy
 
 
-def _made_here(session: Session, trial: TrialRecord) -> Strategy | None:
-    """The strategy, if no plugin, backbone or fact that it needs is missing."""
+def _made_here(session: Session, trial: TrialRecord) -> list[Strategy]:
+    """The strategy, or those that it averages, if no plugin, backbone or fact is missing."""
+    classes = session.catalog.classes
     try:
-        strategy = Strategy.from_dict(trial.strategy, session.catalog.classes)
+        made = Strategy.from_dict(trial.strategy, classes)
+        strategies = ingredients_of(made, classes) or [made]
     except AutomlXferError:
-        return None
-    fits = session.space.is_admissible(strategy) and not strategy.regularizer.distils
-    return strategy if fits else None
+        return []
+    fitting = [each for each in strategies if session.space.is_admissible(each)]
+    return [each for each in fitting if not each.regularizer.distils]

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from automl_xfer.evaluation.metrics import log_scores
+from automl_xfer.search.finalist import given_to_labels
 from automl_xfer.search.judging import best_trial
 from automl_xfer.search.predictions import read_predictions
 from automl_xfer.search.pruning import ImageScores, is_hopeless
@@ -31,13 +30,7 @@ class Watch:
         self.may_be_pruned = record.role in (Role.PORTFOLIO, Role.SEARCH)
         best = best_trial(session) if comparable and self.may_be_pruned else None
         if best:
-            predictions = read_predictions(session, best)
-            labels = session.prepared.data.target.labels  # type: ignore[union-attr]
-            assert labels is not None
-            labels, given = labels[predictions.rows], predictions.probabilities
-            self.best = ImageScores()
-            of_label = given[np.arange(len(labels)), labels]
-            self.best.add(predictions.rows, given.argmax(1) == labels, log_scores(of_label))
+            self.best = images_of(session, best)
 
     def answer(self, step: TrialStep) -> bool:
         """Whether the child should stop."""
@@ -51,3 +44,13 @@ class Watch:
         """Report a fold while the child is at the next one: writing takes a while."""
         if step.whole:
             self.report(step)
+
+
+def images_of(session: Session, trial: TrialRecord) -> ImageScores:
+    """What a finished trial with target labels made of each image."""
+    predictions, labels = read_predictions(session, trial), session.prepared.data.target.labels  # type: ignore[union-attr]
+    assert labels is not None
+    rows, found = predictions.rows, ImageScores()
+    correct = predictions.probabilities.argmax(1) == labels[rows]
+    found.add(rows, correct, log_scores(given_to_labels(session, trial)[rows]))
+    return found

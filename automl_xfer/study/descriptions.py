@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from automl_xfer.study.records import TrialRecord
+from automl_xfer.study.records import Role, TrialRecord
 
 Parameter = tuple[str, str]
 """Axis and name."""
@@ -25,6 +25,15 @@ def told_apart(trials: Sequence[TrialRecord]) -> dict[int, str]:
             each = ", ".join(f"{_name(key, named)} {_short(own[key])}" for key in named)
             told[trial.id] = f"{description} ({each})" if each else description
     return told
+
+
+def trial_name(trial: TrialRecord) -> str:
+    """What a trial is called among people: its number, or what it is that has none."""
+    if trial.repeats is not None:
+        return f"repeat of {trial.repeats}"
+    if trial.number is not None:
+        return str(trial.number)
+    return "at the end" if trial.role is Role.FINALIST else "baseline"
 
 
 def _parameters(strategy: Mapping[str, Mapping[str, Any]]) -> dict[Parameter, Any]:

@@ -79,6 +79,8 @@ class CacheFolder:
         temporary = Path(name)
         try:
             save(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # on the disk before the name says that it is whole
             size = temporary.stat().st_size
             temporary.replace(path)
         finally:
@@ -102,8 +104,6 @@ class CacheFolder:
                         header(file, about)
                         begun = True
                     file.write(np.ascontiguousarray(batch, kind).data)
-                file.flush()
-                os.fsync(file.fileno())  # on the disk before the name says that it is whole
 
         self.write(path, save)
 

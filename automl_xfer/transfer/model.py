@@ -58,6 +58,20 @@ def package_key(module: str) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
+@functools.cache
+def tree_key(module: str) -> str:
+    """Digest of every file of the top package that a module is of; of its own without one."""
+    top = module.partition(".")[0]
+    path = getattr(sys.modules.get(top), "__file__", None)
+    if path is None or Path(path).name != "__init__.py":
+        return code_key(module)
+    folder = Path(path).parent
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def weights_key(model: nn.Module) -> str:
     """Digest of all parameters and buffers and of the code that reads them.
 

@@ -1,5 +1,6 @@
 """A mean of the weights of several fine-tuned models."""
 
+import json
 from dataclasses import dataclass
 
 from .lp_ft import LinearProbeThenFineTune
@@ -16,6 +17,13 @@ class ModelSoup(LinearProbeThenFineTune):
 
     name = "model-soup"
     requires = frozenset({"ingredients"})
+    averages = True
     complexity = 4
 
     ingredients: str = ""
+
+    @property
+    def label(self) -> str:
+        return (
+            f"{self.name} of {len(json.loads(self.ingredients))}" if self.ingredients else self.name
+        )

@@ -26,13 +26,11 @@ from automl_xfer.components import AXES, BackboneRequest, Strategy
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.errors import AutomlXferError
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.source_use import use_sources
-from automl_xfer.search.fitting import teacher_of
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.space.compose import Space
 from automl_xfer.testing import checks_for
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 ROOT = Path(__file__).parents[2]
@@ -107,9 +105,7 @@ def timed(spaces: list[Space], axis: str, name: str, folder: Path) -> str:
         with tempfile.TemporaryDirectory() as fresh:
             context = FitContext("cpu", 0, FeatureCache(Path(fresh)))
             started = perf_counter()
-            teacher = teacher_of(strategy, parts, NAMES, context, space.classes)
-            used, _ = use_sources(strategy, parts, NAMES, context)
-            fit(strategy, used, context, teacher=teacher)
+            fit_strategy(strategy, parts, NAMES, context, space.classes)
             return f"{perf_counter() - started:.2f}"
     return "not admissible"
 

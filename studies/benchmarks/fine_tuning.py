@@ -25,11 +25,10 @@ from automl_xfer.components import BackboneRequest, Strategy
 from automl_xfer.data.image_cache import ImageCache
 from automl_xfer.evaluation.metrics import mean_log_loss
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.fitting import teacher_of
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.space.compose import Space
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import Part, TrainingParts
 
 SIZE, MOST_SHOTS = 160, 10
@@ -118,8 +117,7 @@ def evaluate(
     way: Strategy, parts: TrainingParts, held_out: Part, context: FitContext, space: Space
 ) -> tuple[float, float]:
     """Accuracy in per cent and log-loss."""
-    teacher = teacher_of(way, parts, (), context, space.classes)
-    probabilities = fit(way, parts, context, teacher=teacher).predict(held_out)
+    probabilities = fit_strategy(way, parts, (), context, space.classes).fitted.predict(held_out)
     labels = held_out.labels
     accuracy = 100 * float(np.mean(probabilities.argmax(1) == labels))
     return accuracy, mean_log_loss(labels, probabilities)

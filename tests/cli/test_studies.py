@@ -166,6 +166,25 @@ def test_leaderboard_ranks_by_score_and_shows_failures(
     assert failure == "Trial 3 failed (plugin-error): bad [x]"
 
 
+def test_leaderboard_names_trials_that_have_no_number(store: StudyStore, tmp_path: Path) -> None:
+    def add(role: Role, description: str, state: TrialState, **given: object) -> TrialRecord:
+        record = TrialRecord(0, "pets", None, role, {}, description, state, 0, **given)  # type: ignore[arg-type]
+        return store.add_trial(record)
+
+    first = add(Role.FINALIST, "soup", TrialState.COMPLETE, score=0.9)
+    add(Role.FINALIST, "soup", TrialState.COMPLETE, score=0.8, repeats=first.id)
+    add(Role.BASELINE, "scratch", TrialState.COMPLETE, score=0.2, baseline="from-scratch")
+    why = {"failure_kind": FailureKind.TIMEOUT, "failure_message": "late"}
+    add(Role.FINALIST, "student", TrialState.FAILED, **why)
+    _, *rows, _, failure = output(leaderboard_command, tmp_path, "pets").splitlines()
+    assert [row.split()[1:3] for row in rows] == [
+        ["at", "the"],
+        ["repeat", "of"],
+        ["baseline", "scratch"],
+    ]
+    assert failure == "student failed (timeout): late"
+
+
 def test_leaderboard_marks_the_winner(searched: StudyStore, tmp_path: Path) -> None:
     trials = searched.trials("pets")
     winner = {"trials": [trials[1].id], "description": "lp-ft", "score": 0.75}

@@ -130,7 +130,7 @@ def labelled(tmp_path):
         kinds={},
         plan=SimpleNamespace(metric="accuracy"),
         options=SimpleNamespace(max_latency_ms=None, prefer="accuracy"),
-        passed_over=set(),
+        may_win=lambda trial: True,
         prepared=SimpleNamespace(data=StudyData(("a", "b", "c"), 8, target)),
     )
 
@@ -220,7 +220,7 @@ def test_a_limit_of_latency_is_kept_by_what_ran_before_it_was_set(labelled, monk
 )
 def test_no_more_repeats_are_announced_than_fit(monkeypatch, left, stops, told):
     monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: 100.0)
-    monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 10.0)
+    monkeypatch.setattr(finalists, "fit_all_seconds", lambda session, found: 10.0)
     session = SimpleNamespace(
         should_stop=lambda: stops, deadline=SimpleNamespace(left=lambda share: left)
     )
@@ -233,7 +233,7 @@ def test_time_is_kept_for_the_repeats_that_fit_and_not_for_others(monkeypatch, a
     both = [Finalist(CORAL), Finalist(ADABN)]
     monkeypatch.setattr(finalists, "finalists_of_search", lambda session: both)
     monkeypatch.setattr(finalists, "members", lambda *_: [(both[1], 1.0)])
-    monkeypatch.setattr(finalists, "_fit_all_seconds", lambda session, found: 10 * len(found))
+    monkeypatch.setattr(finalists, "fit_all_seconds", lambda session, found: 10 * len(found))
     monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: a_round / 1.2)
     session = SimpleNamespace(
         complete_trials=lambda: [CORAL],

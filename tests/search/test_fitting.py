@@ -106,9 +106,18 @@ def test_teachers_are_heard_by_their_weights(space, run, parts, tmp_path):
             {**each.to_dict(), WEIGHT: w} for each, w in zip((probe, other), weights, strict=True)
         ]
         taught = taught_by(student, data)
-        return fitting.teacher_of(taught, parts, (), context, CATALOG.classes)(
-            parts.target, "target"
-        )
+        teacher, _ = fitting.teacher_of(taught, parts, (), context, CATALOG.classes)
+        return teacher(parts.target, "target")
 
     np.testing.assert_allclose(said(3.0, 1.0), 0.75 * own[0] + 0.25 * own[1], atol=1e-6)
     np.testing.assert_allclose(said(0.0, 1.0), own[1], atol=1e-6)
+
+
+def test_what_teachers_were_spared_counts_for_their_student(space, run, trained):
+    teacher = tuned(space)
+    run(teacher)
+    student = run(taught_by(tuned(space, regularizer="distillation"), [teacher.to_dict()]))
+    assert trained == ["lp-ft", "lp-ft"]
+    assert student.spared == pytest.approx(run(teacher).spared)
+    again = run(taught_by(tuned(space, regularizer="distillation"), [teacher.to_dict()]))
+    assert again.spared > student.spared

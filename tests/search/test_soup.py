@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from automl_xfer.bundle import load_bundle
-from automl_xfer.search import ending, soup, student
-from automl_xfer.search.child import end_idle_children, prepare_children
+from automl_xfer.search import ending, predictions, soup, student
+from automl_xfer.search.child import ChildFailure, end_idle_children, prepare_children
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.finalists import finalists_of_search
 from automl_xfer.search.objective import execute, new_record
@@ -15,7 +16,7 @@ from automl_xfer.search.soup import try_soup
 from automl_xfer.search.student import or_student
 from automl_xfer.search.teacher import with_teacher
 from automl_xfer.search.winner import Winner
-from automl_xfer.study.records import SPARED, Role, TrialState
+from automl_xfer.study.records import SPARED, FailureKind, Role, TrialState
 
 RATE = "optimization.adamw.learning_rate"
 
@@ -29,7 +30,7 @@ def session(options):
 
 @pytest.fixture
 def tried(session):
-    """Run a strategy as trial after trial of the search."""
+    """Run a strategy as one trial after another; a baseline is never pruned."""
 
     def run(freezing="lp-ft", rate=1e-3, **names):
         named = {"freezing": freezing, "alignment": "none", "head": "logistic-regression"}
@@ -40,7 +41,7 @@ def tried(session):
             session, session.space.strategy(names={**named, **names}, parameters=own)
         )
         number = len(session.trials())
-        record = replace(new_record(session, strategy, Role.SEARCH, 0), number=number)
+        record = replace(new_record(session, strategy, Role.BASELINE, 0), number=number)
         record = execute(session, strategy, record, session.plan, 60.0)
         assert record.state is TrialState.COMPLETE, record.failure_message
         return record
@@ -56,34 +57,70 @@ def kept_weights(session):
     return set(session.cache_directory.glob("weights-*"))
 
 
-def test_a_soup_trains_nothing_and_stands_for_its_ingredients(session, tried, monkeypatch):
-    monkeypatch.setattr(soup, "_stands_for", lambda *_: True)
+def say(session, trial, given):
+    """Let the trial have given each held-out image's label such a probability, the rest alike."""
+    path = session.directory / trial.predictions_path
+    arrays = dict(np.load(path))
+    labels = session.prepared.data.target.labels[arrays["rows"]]
+    given = np.broadcast_to(np.asarray(given, np.float32), labels.shape)
+    rest = (1 - given) / (session.prepared.data.num_classes - 1)
+    probabilities = np.repeat(rest[:, None], session.prepared.data.num_classes, axis=1)
+    probabilities[np.arange(len(labels)), labels] = given
+    path.unlink()
+    np.savez(path, **{**arrays, "probabilities": probabilities})
+    session.given_to_labels.pop(trial.id, None)
+    predictions._kept._read.pop(path, None)
+
+
+def test_a_soup_trains_nothing_and_replaces_its_ingredients(session, tried, monkeypatch):
+    monkeypatch.setattr(soup, "_replaces", lambda *_: True)
     ingredients = [tried(), tried("wise-ft"), tried(rate=1e-4)]
     other = tried(head="nearest-class-mean")  # another head: no mean of use
     kept = kept_weights(session)
     try_soup(session)
     (made,) = made_at_the_end(session)
-    assert made.role is Role.FINALIST and "model-soup" in made.description
+    assert made.role is Role.FINALIST and "model-soup of 3" in made.description
     assert made.timings[SPARED] > 0 and kept_weights(session) == kept
-    assert session.passed_over == {each.id for each in ingredients}
-    finalists = {each.trial.id for each in finalists_of_search(session)}
-    assert finalists <= {made.id, other.id}
-    (told,) = [note for note in session.notes if "averaged into one model" in note]
-    assert "trials" in told and f"{made.metrics['log-loss']:.3f}" in told
+    assert session.soup == made.id and session.ingredients == {each.id for each in ingredients}
+    assert {each.trial.id for each in finalists_of_search(session)} <= {made.id, other.id}
+    (told,) = [note for note in session.notes if "were averaged" in note]
+    assert "one model that replaces them" in told and f"{made.metrics['log-loss']:.3f}" in told
 
-    session.passed_over.clear()
+    session.soup, session.ingredients = None, set()  # as in another process, later
+    assert made.id not in {each.trial.id for each in finalists_of_search(session)}
     try_soup(session)
     assert made_at_the_end(session) == [made]  # an end that comes again mixes nothing anew
 
 
-def test_a_soup_that_is_worse_than_an_ingredient_is_passed_over(session, tried, monkeypatch):
-    tried(), tried("wise-ft"), tried(rate=1e-4)
-    monkeypatch.setattr(soup, "_loss", lambda trial: 1.0 if trial.number is None else 0.5)
+@pytest.mark.parametrize(
+    ("own", "others", "replaces"),
+    [
+        (0.8, [0.8, 0.7], True),
+        (0.7, [0.8, 0.7], False),  # worse than the best of them
+        (
+            np.r_[np.full(14, 0.99), np.full(6, 0.49)],
+            [0.7, 0.7],
+            False,
+        ),  # they are right more often
+        (np.r_[np.full(19, 0.99), 0.49], [0.7, 0.7], True),  # by one image, which may be chance
+    ],
+)
+def test_a_soup_replaces_what_is_no_better(session, tried, monkeypatch, own, others, replaces):
+    ingredients = [tried(), tried("wise-ft")]
+    monkeypatch.setattr(soup, "_SIZES", (2,))
+    verdict = soup._replaces
+
+    def told(session, made, found):
+        for trial, given in zip((made, *ingredients), (own, *others), strict=True):
+            say(session, trial, given)
+        return verdict(session, made, found)
+
+    monkeypatch.setattr(soup, "_replaces", told)
     try_soup(session)
-    made = made_at_the_end(session)
-    assert len(made) == 2 and session.passed_over == {each.id for each in made}
-    assert not {each.trial.id for each in finalists_of_search(session)} & session.passed_over
-    assert not any("averaged" in note for note in session.notes)
+    (made,) = made_at_the_end(session)
+    assert (session.soup == made.id) == replaces == (not session.may_win(ingredients[0]))
+    assert session.may_win(made) == replaces
+    assert any("which is not used" in note for note in session.notes) != replaces
 
 
 def test_no_soup_without_kept_weights_or_time(session, tried):
@@ -98,48 +135,79 @@ def test_no_soup_without_kept_weights_or_time(session, tried):
     assert not made_at_the_end(session)
 
 
-def test_a_soup_is_delivered_as_one_model(session, tried, monkeypatch):
-    monkeypatch.setattr(soup, "_stands_for", lambda *_: True)
-    tried(), tried("wise-ft")
+def test_a_start_whose_weights_are_gone_leaves_room_for_another(session, tried):
+    first = tried("wise-ft")
+    for file in kept_weights(session):
+        file.unlink()
+    tried(), tried(head="nearest-class-mean"), tried(head="nearest-class-mean", rate=1e-4)
+    say(session, first, 1.0)
+    assert len(soup._best_of_one_start(session)) == 2
+
+
+def test_what_a_soup_replaced_is_delivered_where_it_cannot_be(session, tried, monkeypatch):
+    monkeypatch.setattr(soup, "_replaces", lambda *_: True)
+    ingredients = {tried().id, tried("wise-ft").id}
     try_soup(session)
     (made,) = made_at_the_end(session)
-    winner, result, bundle = ending._fit(session, [Winner(((Finalist(made), 1.0),))], [])
-    assert winner.members[0][0].trial == made and result["winner"]["kind"] == "single"
+    winner = Winner(((Finalist(made), 1.0),))
+    fitted, result, bundle = ending._fit(session, [winner, *ending._alone(session, [])])
+    assert fitted.members[0][0].trial == made and result["winner"]["kind"] == "single"
     first = session.prepared.target_samples[0].path
     (prediction,) = load_bundle(bundle).predict([first])
     assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-4)
 
+    fit_members = ending.fit_members
 
-@pytest.mark.parametrize("loss", [0.5, 1.0])
+    def no_soup(session, winner, *rest, **more):
+        if winner.members[0][0].trial == made:
+            raise ChildFailure(FailureKind.OUT_OF_MEMORY, "no memory")
+        return fit_members(session, winner, *rest, **more)
+
+    monkeypatch.setattr(ending, "fit_members", no_soup)
+    fitted, _, _ = ending._fit(session, [winner, *ending._alone(session, [])])
+    assert fitted.members[0][0].trial.id in ingredients
+
+
+@pytest.mark.parametrize(
+    ("own", "chosen"),
+    [(0.8, True), (0.6, False), (np.r_[np.full(14, 0.99), np.full(6, 0.49)], False)],
+)
 def test_a_student_takes_the_place_of_an_ensemble_that_is_no_better(
-    session, tried, monkeypatch, loss
+    session, tried, monkeypatch, own, chosen
 ):
     frozen = [tried("linear-probe"), tried("linear-probe", head="nearest-class-mean")]
     tried("wise-ft", regularizer="distillation")
     finalists = [Finalist(trial) for trial in frozen]
-    shares = list(zip(finalists, (0.75, 0.25), strict=True))
-    monkeypatch.setattr(student, "ensemble", lambda *_: shares)
-    monkeypatch.setattr(student, "_log_loss", lambda _, won: {1: loss, 2: 0.7}[len(won.members)])
-    winner = Winner(tuple(shares))
-    chosen = or_student(session, winner, finalists)
+    shares = tuple(zip(finalists, (0.75, 0.25), strict=True))
+    monkeypatch.setattr(student, "ensemble", lambda *_: list(shares))
+    run_once = student.run_once
+
+    def ran(*arguments):
+        made = run_once(*arguments)
+        for trial, given in zip((made, *frozen), (own, 0.7, 0.7), strict=True):
+            say(session, trial, given)
+        return made
+
+    monkeypatch.setattr(student, "run_once", ran)
+    found = or_student(session, Winner(shares), finalists)
     (made,) = made_at_the_end(session)
     assert '"weight": 0.75' in made.strategy["regularizer"]["teacher"]
-    if loss < 0.7:
-        assert [each.trial for each, _ in chosen.members] == [made]
-        assert any("it is delivered" in note for note in session.notes)
-    else:
-        assert chosen is winner and any("not delivered" in note for note in session.notes)
-    or_student(session, winner, finalists)
+    assert ([each.trial for each, _ in found.members] == [made]) == chosen
+    assert any(("It was chosen" if chosen else "It was not chosen") in n for n in session.notes)
+    or_student(session, Winner(shares), finalists)
     assert made_at_the_end(session) == [made]  # an end that comes again trains nothing anew
 
 
-def test_no_student_of_one_model_or_without_time(session, tried, monkeypatch):
+def test_no_student_of_one_model_without_time_or_of_a_slower_one(session, tried, monkeypatch):
     frozen, distilled = tried("linear-probe"), tried("wise-ft", regularizer="distillation")
     finalists = [Finalist(frozen), Finalist(distilled)]
     alone, both = Winner(((finalists[0], 1.0),)), Winner(tuple((each, 0.5) for each in finalists))
     monkeypatch.setattr(student, "ensemble", lambda *_: list(alone.members))
     assert or_student(session, alone, finalists) is alone
     monkeypatch.setattr(student, "ensemble", lambda *_: list(both.members))
+    speeds = {frozen.id: 5.0, distilled.id: 9.0}
+    monkeypatch.setattr(student, "latency_ms", lambda _, of: sum(speeds[each.id] for each in of))
+    assert or_student(session, alone, finalists) is alone
     session.deadline = replace(session.deadline, seconds=session.deadline.elapsed + 1)
     assert or_student(session, both, finalists) is both
     assert not made_at_the_end(session)

@@ -10,12 +10,10 @@ from automl_xfer.components import AXES, BackboneRequest, Strategy
 from automl_xfer.data.image_set import ImageSet
 from automl_xfer.evaluation.unlabelled import Candidate, mean_ranks, seen_of
 from automl_xfer.plugin.source import PluginSource
-from automl_xfer.search.fitting import teacher_of
+from automl_xfer.search.fitting import fit_strategy
 from automl_xfer.search.plan import fold_parts, make_plan
-from automl_xfer.search.source_use import use_sources
 from automl_xfer.search.unlabelled_outputs import mixed_predictions, pseudo_target
 from automl_xfer.space.compose import Space
-from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.parts import Part, StudyData
 
 CATALOG = PluginSource().load()[1]
@@ -76,9 +74,7 @@ def test_the_trap_works(data):
 def test_without_target_labels_none_is_read(axis, name, data, context, weights_dir):
     strategy = strategy_with(axis, name, {*ANYWHERE, "no_target_labels"}, weights_dir)
     ((parts, held_out),) = fold_parts(data, make_plan(data, "accuracy", 0))
-    teacher = teacher_of(strategy, parts, data.source_names, context, CATALOG.classes)
-    narrowed, _ = use_sources(strategy, parts, data.source_names, context)
-    fitted = fit(strategy, narrowed, context, teacher=teacher)
+    fitted = fit_strategy(strategy, parts, data.source_names, context, CATALOG.classes).fitted
     (target,) = parts.unlabelled
     pseudo = None
     if axis == "sources" or strategy.frozen:  # a second training shows nothing new of the others
@@ -105,7 +101,6 @@ def test_labels_of_a_held_out_fold_are_not_read(axis, name, data, make_part, con
     data = replace(data, target=replace(labelled, labels=poisoned))
     plan = replace(make_plan(data, "accuracy", 0, fold[1]), folds=(fold,))
     ((parts, held_out),) = fold_parts(data, plan)
-    narrowed, _ = use_sources(strategy, parts, data.source_names, context)
-    teacher = teacher_of(strategy, parts, data.source_names, context, CATALOG.classes)
-    probabilities = fit(strategy, narrowed, context, teacher=teacher).predict(held_out)
+    fitted = fit_strategy(strategy, parts, data.source_names, context, CATALOG.classes).fitted
+    probabilities = fitted.predict(held_out)
     assert np.isfinite(probabilities).all()

@@ -1,14 +1,17 @@
 """Trained weights: read again exactly as they were, for the same work only."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from automl_xfer.transfer import kept_weights
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.kept_weights import KeptWeights, averaged
+from automl_xfer.transfer.model import tree_key
 from automl_xfer.transfer.pretrain import starting_backbone
 
 DEPTH = 0.5
@@ -22,10 +25,10 @@ def trained(space, freezing="lp-ft", **own):
 
 
 @pytest.fixture
-def kept(space, parts, context):
+def kept(space, parts, context, catalog):
     """A fit whose weights were kept, and where."""
     strategy = trained(space)
-    place = KeptWeights.of(strategy, parts, (), context)
+    place = KeptWeights.of(strategy, parts, (), context, catalog.classes)
     assert not place.exists() and place.read(strategy, parts, context) is None
     fitted = fit(strategy, parts, context)
     place.write(fitted, strategy, parts, context, 12.5)
@@ -57,7 +60,7 @@ def test_only_what_training_changed_is_written(kept, parts, context):
     assert file.stat().st_size < size - same + 20_000
 
 
-def test_other_work_finds_nothing(kept, space, parts, context, make_part):
+def test_other_work_finds_nothing(kept, space, parts, context, make_part, catalog):
     strategy, place, _ = kept
     flipped = replace(parts.target, labels=1 - parts.target.labels)
     others = [
@@ -67,9 +70,11 @@ def test_other_work_finds_nothing(kept, space, parts, context, make_part):
         (strategy, replace(parts, source=None), (), context),
         (strategy, parts, ("one", "two"), context),
         (strategy, parts, (), replace(context, seed=1)),
+        (strategy, parts, (), replace(context, micro_batches=2)),
+        (strategy, parts, (), replace(context, compiler="inductor")),
         (trained(space, **{"optimization.adamw.learning_rate": 1e-4}), parts, (), context),
     ]
-    places = [KeptWeights.of(*other) for other in others]
+    places = [KeptWeights.of(*other, catalog.classes) for other in others]
     assert len({place.digest, *(each.digest for each in places)}) == 1 + len(others)
     assert not any(each.exists() for each in places)
 
@@ -97,20 +102,23 @@ def test_a_damaged_file_is_not_used(kept, parts, context, rest):
     assert place.read(strategy, parts, context) is None
 
 
-def test_a_large_model_is_not_kept(space, parts, context, monkeypatch):
+def test_a_large_model_is_not_kept(space, parts, context, monkeypatch, catalog):
     monkeypatch.setattr(kept_weights, "_SHARE_OF_LIMIT", 1e-9)
     strategy = trained(space)
-    place = KeptWeights.of(strategy, parts, (), context)
+    place = KeptWeights.of(strategy, parts, (), context, catalog.classes)
     place.write(fit(strategy, parts, context), strategy, parts, context, 1.0)
     assert not place.exists()
 
 
-def test_frozen_untrained_and_adapted_models_are_not_kept(space, parts, context):
+def test_frozen_untrained_and_adapted_models_are_not_kept(space, parts, context, catalog):
     probe = {"freezing": "linear-probe", "head": "logistic-regression"}
     frozen = space.strategy("toy", {**probe, "alignment": "none"})
     tent = space.strategy("toy", {"freezing": "lp-ft", "alignment": "tent"})
     strategies = [frozen, tent]
-    assert [KeptWeights.of(each, parts, (), context) for each in strategies] == [None, None]
+    assert [KeptWeights.of(each, parts, (), context, catalog.classes) for each in strategies] == [
+        None,
+        None,
+    ]
 
 
 def test_the_average_is_the_mean_of_the_weights_and_frozen_ones_stay(space, parts, context):
@@ -133,3 +141,55 @@ def test_the_average_is_the_mean_of_the_weights_and_frozen_ones_stay(space, part
     frozen = [name for name in start if torch.equal(start[name], states[0][f"backbone.{name}"])]
     assert any(name.endswith("weight") for name in frozen)
     assert made.prefix is None
+
+
+def test_other_code_of_any_component_finds_nothing(kept, parts, context, catalog, monkeypatch):
+    strategy, place, _ = kept
+    assert KeptWeights.of(strategy, parts, (), context, catalog.classes) == place
+    one = type("Elsewhere", (), {"__module__": "somewhere_else"})
+    more = {**catalog.classes, "head": {**catalog.classes["head"], "new": one}}
+    other = KeptWeights.of(strategy, parts, (), context, more)
+    monkeypatch.setattr(kept_weights, "tree_key", lambda module: "edited")
+    edited = KeptWeights.of(strategy, parts, (), context, catalog.classes)
+    assert len({place.digest, other.digest, edited.digest}) == 3
+
+
+def test_all_files_of_a_package_count(tmp_path, monkeypatch):
+    package = tmp_path / "some_package"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "deep" / "helper.py").write_text("A = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("some_package")
+    before = tree_key.__wrapped__("some_package.deep.helper")
+    (package / "deep" / "helper.py").write_text("A = 2")
+    assert tree_key.__wrapped__("some_package.deep.helper") != before
+
+
+def test_how_the_memory_was_spared_is_kept_too(space, parts, context, catalog):
+    strategy = trained(space)
+    place = KeptWeights.of(strategy, parts, (), context, catalog.classes)
+    fitted = fit(strategy, parts, context)
+    fitted.micro_batches = 4
+    place.write(fitted, strategy, parts, context, 1.0)
+    assert place.read(strategy, parts, context).micro_batches == 4
+
+
+def test_a_head_that_ends_in_another_shape_is_not_kept(space, parts, context, catalog):
+    strategy = trained(space)
+    place = KeptWeights.of(strategy, parts, (), context, catalog.classes)
+    fitted = fit(strategy, parts, context)
+    fitted.model.head = torch.nn.Sequential(fitted.model.head, torch.nn.Linear(2, 2))
+    place.write(fitted, strategy, parts, context, 1.0)
+    assert not place.exists()
+
+
+def test_a_disk_that_takes_no_more_costs_nothing(space, parts, context, catalog, monkeypatch):
+    def full(*arguments):
+        raise SafetensorError("File too large")
+
+    strategy = trained(space)
+    place = KeptWeights.of(strategy, parts, (), context, catalog.classes)
+    monkeypatch.setattr(kept_weights, "save_file", full)
+    place.write(fit(strategy, parts, context), strategy, parts, context, 1.0)
+    assert not [*context.cache.directory.glob("*weights*")]
