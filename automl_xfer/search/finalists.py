@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from automl_xfer.search.committee import committee, one_of_each_kind
 from automl_xfer.search.cost import fit_seconds, fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE, SEARCH_SHARE
 from automl_xfer.search.finalist import Finalist, weigh
+from automl_xfer.search.ingredients import MOST, of_one_start
 from automl_xfer.search.judging import (
     behind_open_gates,
     candidate,
@@ -197,12 +198,16 @@ def seconds_to_end(session: Session) -> float:
     """Predicted seconds of all that comes after the search, if it ended now.
 
     Of the repeats those count that would fit behind the search's own share: the time for others
-    is better spent on searching. Where there are none, it is known who would win.
+    is better spent on searching. Where there are none, it is known who would win. A soup is counted
+    where it may be made, a student is not.
     """
     if not session.complete_trials():
         return math.inf
     finalists = finalists_of_search(session)
-    fits = fit_all_seconds(session, finalists)
+    groups = of_one_start(session, {each.trial.id for each in finalists})
+    mixed = groups[0][:MOST] if groups else []
+    soup = soup_seconds(mixed)
+    fits = soup + fit_all_seconds(session, with_others(finalists, mixed))
     a_round = _RESERVE * _round_seconds(session, finalists)
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
@@ -210,7 +215,23 @@ def seconds_to_end(session: Session) -> float:
     if rounds:
         return fits + rounds * a_round
     winners = [each for each, _ in members(session, finalists)]
-    return fit_all_seconds(session, winners)
+    return soup + fit_all_seconds(session, with_others(winners, mixed))
+
+
+def with_others(finalists: list[Finalist], trials: Sequence[TrialRecord]) -> list[Finalist]:
+    """The finalists, and those trials that are none."""
+    known = {each.trial.id for each in finalists}
+    return finalists + [Finalist(trial) for trial in trials if trial.id not in known]
+
+
+def soup_seconds(ingredients: Sequence[TrialRecord]) -> float:
+    """Predicted seconds of a trial that averages what others trained; of none, none.
+
+    It trains nothing, and predicts no longer than they did.
+    """
+    if not ingredients:
+        return 0.0
+    return _START + _RESERVE * max(trial.timings.get("predict", 0.0) for trial in ingredients)
 
 
 def _repeat(session: Session, trial: TrialRecord, repeat: int, left: float) -> TrialRecord | None:

@@ -77,6 +77,7 @@ class Session:
     removed: set[tuple[str, str]] = field(default_factory=set)
     readings: dict[int, Reading | None] = field(default_factory=dict)  # by trial; None: trained
     kinds: dict[int, str] = field(default_factory=dict)  # by trial, of which neighbours are one
+    starts: dict[int, str] = field(default_factory=dict)  # by trial, from which it trained
     beaten: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By two trials: whether the first is better than the other beyond chance."""
     soup: int | None = None  # the trial that averages the weights of those in `ingredients`

@@ -12,34 +12,28 @@ from automl_xfer.evaluation.intervals import paired_interval
 from automl_xfer.search.child import StopRequested
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist, held_out, log_score
-from automl_xfer.search.finalists import finalists_of_search, fit_all_seconds
+from automl_xfer.search.finalists import (
+    finalists_of_search,
+    fit_all_seconds,
+    soup_seconds,
+    with_others,
+)
+from automl_xfer.search.ingredients import kept_of_one_start
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
-from automl_xfer.search.plan import fold_parts
 from automl_xfer.search.predictions import has_predictions
 from automl_xfer.search.session import Session
 from automl_xfer.search.teacher import without_teacher
+from automl_xfer.search.winner import members
 from automl_xfer.study.descriptions import trial_name
 from automl_xfer.study.records import Role, TrialRecord, TrialState
-from automl_xfer.transfer.context import FitContext
-from automl_xfer.transfer.feature_cache import FeatureCache
-from automl_xfer.transfer.kept_weights import KeptWeights
 
 _SOUP = "model-soup"
 
-_SIZES = (3, 2)
-"""So many of the best are averaged; fewer where more are worse than one of them."""
-
-_CANDIDATES = 6
-"""So many of the best of one start are asked for their weights."""
-
-_ALIKE = ("backbone", "alignment", "sources", "head")
-"""Models that differ on these axes lie too far apart in their weights to have a mean of use."""
-
-_LONGER, _START = 3.0, 8.0
-"""A trial that trains nothing may take so many times as long as an ingredient took to predict, and
-so many seconds to begin. Where weights vanished meanwhile it is not to train for all that is left.
+_LONGER = 3.0
+"""Where weights vanished meanwhile, a soup is not to train for all the time that is left, but may
+take so many times what it is expected to.
 """
 
 
@@ -51,9 +45,11 @@ def try_soup(session: Session) -> None:
     """
     if not session.has_target_labels or _SOUP not in session.catalog.classes["freezing"]:
         return
-    ranking = _best_of_one_start(session)
+    finalists = {each.trial.id for each in finalists_of_search(session)}
+    ranking = kept_of_one_start(session, finalists)
     with suppress(StopRequested):  # by the user: the search ends without it
-        for ingredients in [ranking[:size] for size in _SIZES if size <= len(ranking)]:
+        for size in range(len(ranking), 1, -1):
+            ingredients = ranking[:size]
             soup = _soup(session, ingredients)
             if soup is None:
                 continue
@@ -63,45 +59,6 @@ def try_soup(session: Session) -> None:
                 session.soup = soup.id
                 session.ingredients = {trial.id for trial in ingredients}
                 return
-
-
-def _best_of_one_start(session: Session) -> list[TrialRecord]:
-    """Trials whose weights can be averaged and are kept, best first: of the best start of two."""
-    groups: dict[str, list[TrialRecord]] = {}
-    for trial in sorted(session.complete_trials(), key=log_loss):
-        policy = session.history.strategy(trial, session.catalog.classes).freezing
-        if type(policy).wrap is not FreezingPolicy.wrap or policy.averages:
-            continue
-        alike = {axis: trial.strategy[axis] for axis in _ALIKE}
-        key = json.dumps([alike, policy.head_first], sort_keys=True)
-        groups.setdefault(key, []).append(trial)
-    for group in groups.values():
-        kept = [
-            trial for trial in group[:_CANDIDATES] if len(group) > 1 and is_kept(session, trial)
-        ]
-        if len(kept) > 1:
-            return kept
-    return []
-
-
-def is_kept(session: Session, trial: TrialRecord) -> bool:
-    """Whether a trial that trained left the weights of every fold, and its predictions."""
-    strategy = session.history.strategy(trial, session.catalog.classes)
-    if strategy.frozen or not has_predictions(session, trial):
-        return False
-    context = FitContext(
-        session.device,
-        trial.seed,
-        FeatureCache(session.cache_directory),
-        micro_batches=session.micro_batches,
-        compiler=session.compiler,
-    )
-    names, classes = session.prepared.data.source_names, session.catalog.classes
-    folds = [
-        KeptWeights.of(strategy, parts, names, context, classes)
-        for parts, _ in fold_parts(session.prepared.data, session.plan)
-    ]
-    return all(kept is not None and kept.exists() for kept in folds)
 
 
 def _soup(session: Session, ingredients: Sequence[TrialRecord]) -> TrialRecord | None:
@@ -118,12 +75,11 @@ def _soup(session: Session, ingredients: Sequence[TrialRecord]) -> TrialRecord |
     )
     if not within_limit(session, [record]) or session.should_stop():
         return None
-    to_fit = {each.trial.id: each for each in finalists_of_search(session)}
-    to_fit |= {trial.id: Finalist(trial) for trial in ingredients}
-    left = session.deadline.left(FIT_SHARE) - fit_all_seconds(session, list(to_fit.values()))
-    longest = max(trial.timings.get("predict", 0.0) for trial in ingredients)
-    needed = _START + _LONGER * longest
-    return run_once(session, record, needed) if left >= needed else None
+    winners = [each for each, _ in members(session, finalists_of_search(session))]
+    to_fit = with_others(winners, ingredients)
+    left = session.deadline.left(FIT_SHARE) - fit_all_seconds(session, to_fit)
+    needed = soup_seconds(ingredients)
+    return run_once(session, record, min(left, _LONGER * needed)) if left >= needed else None
 
 
 def run_once(session: Session, record: TrialRecord, timeout: float) -> TrialRecord | None:

@@ -11,11 +11,12 @@ from automl_xfer.search.cost import fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist, held_out, log_score
 from automl_xfer.search.finalists import fit_all_seconds
+from automl_xfer.search.ingredients import is_kept
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import latency_ms, within_limit
 from automl_xfer.search.objective import new_record
 from automl_xfer.search.session import Session
-from automl_xfer.search.soup import is_kept, run_once
+from automl_xfer.search.soup import run_once
 from automl_xfer.search.teacher import WEIGHT, taught_by
 from automl_xfer.search.winner import Winner, ensemble
 from automl_xfer.study.records import Role, TrialRecord

@@ -227,14 +227,16 @@ def test_no_more_repeats_are_announced_than_fit(monkeypatch, left, stops, told):
     assert finalists._announced(session, [Finalist(CORAL)] * 3) == told
 
 
-@pytest.mark.parametrize(("a_round", "expected"), [(10, 20 + 20), (100, 20 + 100), (500, 10)])
+@pytest.mark.parametrize(("a_round", "expected"), [(10, 23 + 20), (100, 23 + 100), (500, 23)])
 def test_time_is_kept_for_the_repeats_that_fit_and_not_for_others(monkeypatch, a_round, expected):
-    """Without repeats for the final fit of those that would win now, here one of two."""
+    """And for a soup and its ingredients; without repeats for what would win now, one of two."""
     both = [Finalist(CORAL), Finalist(ADABN)]
     monkeypatch.setattr(finalists, "finalists_of_search", lambda session: both)
     monkeypatch.setattr(finalists, "members", lambda *_: [(both[1], 1.0)])
     monkeypatch.setattr(finalists, "fit_all_seconds", lambda session, found: 10 * len(found))
     monkeypatch.setattr(finalists, "_round_seconds", lambda session, found: a_round / 1.2)
+    monkeypatch.setattr(finalists, "of_one_start", lambda *_: [[CORAL, ADABN]])
+    monkeypatch.setattr(finalists, "soup_seconds", lambda mixed: 3)
     session = SimpleNamespace(
         complete_trials=lambda: [CORAL],
         deadline=SimpleNamespace(seconds=600),

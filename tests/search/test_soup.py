@@ -9,7 +9,8 @@ from automl_xfer.bundle import load_bundle
 from automl_xfer.search import ending, predictions, soup, student
 from automl_xfer.search.child import ChildFailure, end_idle_children, prepare_children
 from automl_xfer.search.finalist import Finalist
-from automl_xfer.search.finalists import finalists_of_search
+from automl_xfer.search.finalists import finalists_of_search, soup_seconds
+from automl_xfer.search.ingredients import kept_of_one_start, of_one_start
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.soup import try_soup
@@ -77,6 +78,7 @@ def test_a_soup_trains_nothing_and_replaces_its_ingredients(session, tried, monk
     ingredients = [tried(), tried("wise-ft"), tried(rate=1e-4)]
     other = tried(head="nearest-class-mean")  # another head: no mean of use
     kept = kept_weights(session)
+    assert soup_seconds(ingredients) > 1.2 * max(i.timings["predict"] for i in ingredients)
     try_soup(session)
     (made,) = made_at_the_end(session)
     assert made.role is Role.FINALIST and "model-soup of 3" in made.description
@@ -107,7 +109,6 @@ def test_a_soup_trains_nothing_and_replaces_its_ingredients(session, tried, monk
 )
 def test_a_soup_replaces_what_is_no_better(session, tried, monkeypatch, own, others, replaces):
     ingredients = [tried(), tried("wise-ft")]
-    monkeypatch.setattr(soup, "_SIZES", (2,))
     verdict = soup._replaces
 
     def told(session, made, found):
@@ -137,11 +138,13 @@ def test_no_soup_without_kept_weights_or_time(session, tried):
 
 def test_a_start_whose_weights_are_gone_leaves_room_for_another(session, tried):
     first = tried("wise-ft")
+    assert of_one_start(session, {first.id}) == []  # of one there is no mean
     for file in kept_weights(session):
         file.unlink()
     tried(), tried(head="nearest-class-mean"), tried(head="nearest-class-mean", rate=1e-4)
-    say(session, first, 1.0)
-    assert len(soup._best_of_one_start(session)) == 2
+    found = kept_of_one_start(session, {trial.id for trial in session.complete_trials()})
+    assert {each.strategy["head"]["name"] for each in found} == {"nearest-class-mean"}
+    assert kept_of_one_start(session, {first.id}) == []  # what cannot win is not mixed
 
 
 def test_what_a_soup_replaced_is_delivered_where_it_cannot_be(session, tried, monkeypatch):
