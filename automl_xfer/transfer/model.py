@@ -58,15 +58,18 @@ def package_key(module: str) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-@functools.cache
 def tree_key(module: str) -> str:
     """Digest of every file of the top package that a module is of; of its own without one."""
-    top = module.partition(".")[0]
+    return _package_tree(module.partition(".")[0]) or code_key(module)
+
+
+@functools.cache
+def _package_tree(top: str) -> str:
+    """Digest of every file of a package; empty for what is none."""
     path = getattr(sys.modules.get(top), "__file__", None)
     if path is None or Path(path).name != "__init__.py":
-        return code_key(module)
-    folder = Path(path).parent
-    digest = hashlib.sha256()
+        return ""
+    folder, digest = Path(path).parent, hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:16]

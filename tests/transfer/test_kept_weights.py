@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from automl_xfer.transfer import kept_weights
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.kept_weights import KeptWeights, averaged
-from automl_xfer.transfer.model import tree_key
+from automl_xfer.transfer.model import _package_tree, tree_key
 from automl_xfer.transfer.pretrain import starting_backbone
 
 DEPTH = 0.5
@@ -161,9 +161,12 @@ def test_all_files_of_a_package_count(tmp_path, monkeypatch):
     (package / "deep" / "helper.py").write_text("A = 1")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("some_package")
-    before = tree_key.__wrapped__("some_package.deep.helper")
+    before = tree_key("some_package.deep.helper")
     (package / "deep" / "helper.py").write_text("A = 2")
-    assert tree_key.__wrapped__("some_package.deep.helper") != before
+    assert tree_key("some_package") == before  # a process goes on with what it has loaded
+    _package_tree.cache_clear()
+    assert tree_key("some_package.deep.helper") != before
+    assert tree_key("no_such_package.helper") == ""
 
 
 def test_how_the_memory_was_spared_is_kept_too(space, parts, context, catalog):
