@@ -12,13 +12,14 @@ from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.final_fit import (
     building_folder,
     fit_members,
+    instead_of,
     publish,
     write_description,
 )
 from automl_xfer.search.final_scores import score_test
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.finalists import run_finalists
-from automl_xfer.search.judging import log_loss, source_only
+from automl_xfer.search.judging import source_only
 from automl_xfer.search.mistakes import add_confusion
 from automl_xfer.search.result_notes import (
     latency_note,
@@ -105,14 +106,13 @@ def _nothing_finished(session: Session) -> str:
 
 
 def _alone(session: Session, finalists: list[Finalist]) -> list[Winner]:
-    """What may win where there is no time for more: each finalist, what a soup replaced, the last.
+    """What may win where there is no time for more: each finalist, after a soup what it replaced.
 
-    That last one is fitted however late it is.
+    The last one is fitted however late it is.
     """
-    replaced = [trial for trial in session.complete_trials() if trial.id in session.ingredients]
-    others = [Finalist(trial) for trial in sorted(replaced, key=log_loss)]
+    fitted = [each for finalist in finalists for each in (finalist, *instead_of(session, finalist))]
     last = Finalist(_last_resort(session))
-    return [Winner(((each, 1.0),)) for each in (*finalists, *others, last)]
+    return [Winner(((each, 1.0),)) for each in (*fitted, last)]
 
 
 def _fit(session: Session, candidates: list[Winner]) -> tuple[Winner, StudyResult, Path]:

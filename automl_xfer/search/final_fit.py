@@ -25,6 +25,7 @@ from automl_xfer.search.cost import fit_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist
 from automl_xfer.search.fitting import fit_strategy
+from automl_xfer.search.judging import log_loss
 from automl_xfer.search.plan import training_parts
 from automl_xfer.search.session import Session
 from automl_xfer.search.source_results import source_results
@@ -105,36 +106,34 @@ def fit_members(
     """Train every member into `building`; the winner as it could be trained.
 
     The heaviest first, of equal ones the cheapest. One that cannot be trained in the time left is
-    left out. Raises ChildFailure when not even one can be trained.
+    left out; of a soup its best ingredient takes the place. Raises ChildFailure when not even one
+    can be trained.
     """
-    costs = {each.trial.id: fit_seconds(session, each.trial) for each, _ in winner.members}
-    members = sorted(winner.members, key=lambda each: (-each[1], costs[each[0].trial.id]))
+    waiting = sorted(
+        winner.members, key=lambda each: (-each[1], fit_seconds(session, each[0].trial))
+    )
+    several = len(waiting) > 1
     fitted: list[tuple[Finalist, float]] = []
     found: list[FittedMember] = []
     failure: ChildFailure | None = None
-    for finalist, weight in members:
+    while waiting:
+        finalist, weight = waiting.pop(0)
+        others = [(each, weight) for each in instead_of(session, finalist)[:1]] if several else []
         left = session.deadline.left(FIT_SHARE)
-        if len(members) > 1 and costs[finalist.trial.id] > left:
+        if several and fit_seconds(session, finalist.trial) > left:
             session.note(f"{finalist.trial.description} is not in the ensemble: no time was left")
+            waiting = [*others, *waiting]
             continue
-        request = FinalFitRequest(
-            strategy=finalist.trial.strategy,
-            data=session.prepared.data,
-            seed=session.options.seed,
-            device=session.device,
-            cache_directory=session.cache_directory,
-            plugins=session.plugins,
-            directory=building / f"member-{len(fitted)}",
-            measure_sources=measure_sources and not fitted,
-            micro_batches=session.micro_batches,
-            compiler=session.compiler,
-        )
+        directory = building / f"member-{len(fitted)}"
+        measures = measure_sources and not fitted
+        request = _request(session, finalist, directory, measure_sources=measures)
         timeout = max(left, _LEAST_SHARE * session.deadline.seconds)
         try:
             done = run_in_child(fit_member, request, timeout=timeout, should_stop=should_stop)
         except ChildFailure as fault:
             failure = fault
-            if len(members) > 1:
+            waiting = [*others, *waiting]
+            if several:
                 told = f"{finalist.trial.description} is not in the ensemble: {failure}"
                 session.note(told, warning=True)
             continue
@@ -146,6 +145,31 @@ def fit_members(
     shares = [weight / total for _, weight in fitted]
     kept = tuple((finalist, share) for (finalist, _), share in zip(fitted, shares, strict=True))
     return Winner(kept, _weighed(found, shares))
+
+
+def _request(
+    session: Session, finalist: Finalist, directory: Path, *, measure_sources: bool
+) -> FinalFitRequest:
+    return FinalFitRequest(
+        strategy=finalist.trial.strategy,
+        data=session.prepared.data,
+        seed=session.options.seed,
+        device=session.device,
+        cache_directory=session.cache_directory,
+        plugins=session.plugins,
+        directory=directory,
+        measure_sources=measure_sources,
+        micro_batches=session.micro_batches,
+        compiler=session.compiler,
+    )
+
+
+def instead_of(session: Session, finalist: Finalist) -> list[Finalist]:
+    """What a soup replaced, the best first: each costs less than it. Nothing for all others."""
+    if finalist.trial.id != session.soup:
+        return []
+    replaced = [trial for trial in session.complete_trials() if trial.id in session.ingredients]
+    return [Finalist(trial) for trial in sorted(replaced, key=log_loss)]
 
 
 def _weighed(found: list[FittedMember], shares: list[float]) -> tuple[SourceResult, ...]:

@@ -208,7 +208,7 @@ def seconds_to_end(session: Session) -> float:
     mixed = groups[0][:MOST] if groups else []
     soup = soup_seconds(mixed)
     fits = soup + fit_all_seconds(session, with_others(finalists, mixed))
-    a_round = _RESERVE * _round_seconds(session, finalists)
+    a_round = _RESERVE * _round_seconds(session, with_others(finalists, mixed))
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
     rounds = min(most, max(0, int(room // max(a_round, 1e-9))))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection
 
 from automl_xfer.components import FreezingPolicy
+from automl_xfer.search.fitting import ingredients_of
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.plan import fold_parts
 from automl_xfer.search.predictions import has_predictions
@@ -11,6 +12,7 @@ from automl_xfer.search.session import Session
 from automl_xfer.study.records import TrialRecord
 from automl_xfer.transfer.context import FitContext
 from automl_xfer.transfer.feature_cache import FeatureCache
+from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.kept_weights import KeptWeights
 
 MOST = 3
@@ -37,7 +39,7 @@ def of_one_start(session: Session, finalists: Collection[int]) -> list[list[Tria
 
 
 def kept_of_one_start(session: Session, finalists: Collection[int]) -> list[TrialRecord]:
-    """Those of the first group of which two or more have left their weights, the best first."""
+    """Those of the first group of which two or more still have their weights, the best first."""
     for group in of_one_start(session, finalists):
         kept = [trial for trial in group[:_ASKED] if is_kept(session, trial)]
         if len(kept) > 1:
@@ -46,21 +48,27 @@ def kept_of_one_start(session: Session, finalists: Collection[int]) -> list[Tria
 
 
 def _start(session: Session, trial: TrialRecord) -> str:
-    """What trials have in common that train the same model from the same weights; "" for none."""
+    """What trials have in common that train the same model from the same weights.
+
+    Empty for one whose weights have no mean of use, or were not kept when it was first asked for.
+    """
     if trial.id not in session.starts:
         strategy = session.history.strategy(trial, session.catalog.classes)
-        policy = strategy.freezing
+        policy, alignment = strategy.freezing, strategy.alignment
+        balanced = policy.head_first and strategy.optimization.balance_classes
+        alike = [{axis: trial.strategy[axis] for axis in _ALIKE}, policy.head_first, balanced]
         adds = type(policy).wrap is not FreezingPolicy.wrap
-        alike = {axis: trial.strategy[axis] for axis in _ALIKE}
-        text = json.dumps([alike, policy.head_first], sort_keys=True)
-        session.starts[trial.id] = "" if strategy.frozen or adds or policy.averages else text
+        finishes = adapts_backbone(alignment) and not alignment.finishes_first
+        apart = strategy.frozen or adds or finishes or policy.averages
+        usable = not apart and is_kept(session, trial)
+        session.starts[trial.id] = json.dumps(alike, sort_keys=True) if usable else ""
     return session.starts[trial.id]
 
 
 def is_kept(session: Session, trial: TrialRecord) -> bool:
-    """Whether a trial that trained left the weights of every fold, and its predictions."""
-    strategy = session.history.strategy(trial, session.catalog.classes)
-    if strategy.frozen or not has_predictions(session, trial):
+    """Whether the weights of every fold of a trial are there, or those that it averages."""
+    made = session.history.strategy(trial, session.catalog.classes)
+    if made.frozen or not has_predictions(session, trial):
         return False
     context = FitContext(
         session.device,
@@ -70,8 +78,9 @@ def is_kept(session: Session, trial: TrialRecord) -> bool:
         compiler=session.compiler,
     )
     names, classes = session.prepared.data.source_names, session.catalog.classes
-    folds = [
+    places = [
         KeptWeights.of(strategy, parts, names, context, classes)
+        for strategy in ingredients_of(made, classes) or [made]
         for parts, _ in fold_parts(session.prepared.data, session.plan)
     ]
-    return all(kept is not None and kept.exists() for kept in folds)
+    return all(kept is not None and kept.exists() for kept in places)

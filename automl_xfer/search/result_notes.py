@@ -53,7 +53,7 @@ def scored_higher(session: Session, winner: Winner) -> list[str]:
         return []
     one = len(higher) == 1
     why = "it was chosen by the log score of the held-out images"
-    if session.options.prefer == "speed" and not is_student(session, winner.members[0][0]):
+    if session.options.prefer == "speed" and not is_student(winner.members[0][0]):
         why = "it is the fastest of those that cannot be told apart from the best"
     metric = session.plan.metric.replace("-", " ")
     return [

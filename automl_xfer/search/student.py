@@ -10,7 +10,7 @@ from automl_xfer.search.child import StopRequested
 from automl_xfer.search.cost import fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist, held_out, log_score
-from automl_xfer.search.finalists import fit_all_seconds
+from automl_xfer.search.finalists import fit_all_seconds, with_others
 from automl_xfer.search.ingredients import is_kept
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import latency_ms, within_limit
@@ -34,11 +34,11 @@ def or_student(session: Session, winner: Winner, finalists: list[Finalist]) -> W
     """
     if not session.has_target_labels or session.should_stop():
         return winner
-    teachers = [each for each in ensemble(session, finalists) if not is_student(session, each[0])]
+    teachers = [each for each in ensemble(session, finalists) if not is_student(each[0])]
     base = _best_that_distils(session, winner)
     if len(teachers) < 2 or base is None:
         return winner
-    student = _trained(session, base, teachers)
+    student = _trained(session, base, teachers, winner)
     if student is None:
         return winner
     alone = Winner(((Finalist(student), 1.0),))
@@ -47,10 +47,10 @@ def or_student(session: Session, winner: Winner, finalists: list[Finalist]) -> W
     return alone if chosen else winner
 
 
-def is_student(session: Session, finalist: Finalist) -> bool:
+def is_student(finalist: Finalist) -> bool:
     """Whether it was made by an earlier end, which would teach itself."""
-    strategy = session.history.strategy(finalist.trial, session.catalog.classes)
-    return finalist.trial.number is None and strategy.regularizer.distils
+    taught = finalist.trial.strategy["regularizer"].get("teacher")
+    return finalist.trial.number is None and bool(taught)
 
 
 def _best_that_distils(session: Session, winner: Winner) -> TrialRecord | None:
@@ -66,14 +66,18 @@ def _best_that_distils(session: Session, winner: Winner) -> TrialRecord | None:
 
 
 def _trained(
-    session: Session, base: TrialRecord, teachers: list[tuple[Finalist, float]]
+    session: Session,
+    base: TrialRecord,
+    teachers: list[tuple[Finalist, float]],
+    winner: Winner,
 ) -> TrialRecord | None:
     """The finished trial of the student, of an earlier end or of now; None without time."""
     strategy = taught_by(
         Strategy.from_dict(base.strategy, session.catalog.classes),
         [{**each.trial.strategy, WEIGHT: round(weight, 4)} for each, weight in teachers],
     )
-    fitted = [Finalist(base), *(each for each, _ in teachers)]
+    may_win = [each.trial for each, _ in winner.members]
+    fitted = with_others([each for each, _ in teachers], [base, *may_win])
     left = session.deadline.left(FIT_SHARE) - fit_all_seconds(session, fitted)
     needed = _RESERVE * _trial_seconds(session, base, [each.trial for each, _ in teachers])
     if left < needed:
@@ -87,15 +91,14 @@ def _trained(
 
 
 def _trial_seconds(session: Session, base: TrialRecord, teachers: list[TrialRecord]) -> float:
-    """Expected seconds of the student's trial: its own, and of teachers to be trained again."""
-    classes, folds = session.catalog.classes, len(session.plan.folds)
+    """Expected seconds of the student's trial: its own, and of teachers whose weights are gone.
+
+    Frozen ones are fitted again, from features that are kept.
+    """
+    folds = len(session.plan.folds)
     own = base.timings.get("predict", 0.0) + folds * fold_seconds(session, base)
-    gone = [
-        teacher
-        for teacher in teachers
-        if not session.history.strategy(teacher, classes).frozen and not is_kept(session, teacher)
-    ]
-    return own + sum(folds * fold_seconds(session, teacher) for teacher in gone)
+    again = [teacher for teacher in teachers if not is_kept(session, teacher)]
+    return own + sum(folds * fold_seconds(session, teacher) for teacher in again)
 
 
 def _is_as_good(session: Session, student: Winner, winner: Winner) -> bool:

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _MOST_BYTES = 20 * 2**30
+_WEIGHTS_SHARE = 0.25
+"""Trained weights may take this share: features and activations serve more."""
+
 _STALE_SECONDS = 3600.0
 """A file that was not finished for so long belongs to a process that was killed."""
 
@@ -128,12 +131,22 @@ class CacheFolder:
             return
         _written[self.directory] = 0
         entries = self.entries()
-        total = sum(entry.size for entry in entries)
-        for entry in entries:
-            if total <= limit:
-                return
+        weights = [entry for entry in entries if entry.kind == "weights"]
+        gone = _oldest_beyond(weights, limit * _WEIGHTS_SHARE)
+        gone += _oldest_beyond([entry for entry in entries if entry not in gone], limit)
+        for entry in gone:
             entry.path.unlink(missing_ok=True)
-            total -= entry.size
+
+
+def _oldest_beyond(entries: list[CacheEntry], limit: float) -> list[CacheEntry]:
+    """Those that must go, of entries in the order of their reading, so that the rest fits."""
+    total, gone = sum(entry.size for entry in entries), []
+    for entry in entries:
+        if total <= limit:
+            break
+        gone.append(entry)
+        total -= entry.size
+    return gone
 
 
 def _kind(path: Path) -> str:

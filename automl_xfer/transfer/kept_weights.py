@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from automl_xfer.components import StagedModel, Strategy
 from automl_xfer.transfer.adapting import adapts_model
@@ -32,7 +32,7 @@ _SHARE_OF_LIMIT = 0.02
 
 _SECONDS, _MICRO_BATCHES = "seconds", "micro_batches"
 
-_PACKAGES = ("torch", "torchvision", "timm", "peft", "numpy", "scikit-learn")
+_PACKAGES = ("torch", "torchvision", "timm", "peft", "numpy", "scipy", "scikit-learn", "POT")
 _LIBRARIES = {"torch", "torchvision", "timm", "peft", "numpy", "sklearn", *sys.stdlib_module_names}
 
 Classes = Mapping[str, Mapping[str, type]]
@@ -111,22 +111,22 @@ class KeptWeights:
     ) -> None:
         """Keep what training changed and how long it took; nothing of a large model.
 
-        Nor where an untrained model has other weights than the trained one: it could not be read.
+        Nor where a fresh head has other weights than the trained one: it could not be read.
         """
-        before = _untrained(strategy, parts, context).state_dict()
-        after = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
-        if _shapes(before) != _shapes(after):
-            return
+        start = _start(strategy, parts, context)
+        before = {f"backbone.{name}": value.cpu() for name, value in start.state_dict().items()}
         state = {
-            name: value.contiguous()
-            for name, value in after.items()
-            if not torch.equal(value, before[name])
+            name: value.cpu().contiguous()
+            for name, value in fitted.model.state_dict().items()
+            if name not in before or not torch.equal(value.cpu(), before[name])
         }
         size = sum(value.nbytes for value in state.values())
+        fresh = head_for(strategy, start).build(start.feature_dim, parts.num_classes)
         told = {_SECONDS: f"{seconds:.3f}", _MICRO_BATCHES: str(fitted.micro_batches)}
-        path = self._path(_start(strategy, parts, context))
         with suppress(OSError, SafetensorError):  # a full disk
-            if size <= _SHARE_OF_LIMIT * self.cache.limit:
+            fits = size <= _SHARE_OF_LIMIT * self.cache.limit
+            if fits and _shapes(fresh) == _shapes(fitted.model.head):
+                path = self._path(start)
                 self.cache.write(path, lambda temporary: save_file(state, temporary, told))
 
     def _path(self, start: StagedModel) -> Path:
@@ -147,8 +147,8 @@ def _untrained(strategy: Strategy, parts: TrainingParts, context: FitContext) ->
     return TransferModel(backbone, head)
 
 
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in state.items()}
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 def _code(classes: Classes) -> list[str]:
@@ -190,7 +190,9 @@ def averaged(fits: list[FittedStrategy]) -> FittedStrategy:
     first = fits[0]
     states = [fitted.model.state_dict() for fitted in fits]
     first.model.load_state_dict({name: _mean(states, name) for name in states[0]})
-    first.prefix = None  # others may have trained stages that the first left as they were
+    prefixes = [fitted.prefix for fitted in fits]
+    shared = min((each.boundary if each else 0) for each in prefixes)
+    first.prefix = replace(first.prefix, boundary=shared) if first.prefix and shared else None
     first.spared = sum(fitted.spared for fitted in fits)
     first.micro_batches = max(fitted.micro_batches for fitted in fits)
     return first

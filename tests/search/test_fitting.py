@@ -113,11 +113,12 @@ def test_teachers_are_heard_by_their_weights(space, run, parts, tmp_path):
     np.testing.assert_allclose(said(0.0, 1.0), own[1], atol=1e-6)
 
 
-def test_what_teachers_were_spared_counts_for_their_student(space, run, trained):
+def test_what_teachers_were_spared_counts_for_their_student(space, run, monkeypatch):
     teacher = tuned(space)
+    monkeypatch.setattr(fitting, "perf_counter", iter(range(0, 9000, 1000)).__next__)
     run(teacher)
+    monkeypatch.undo()
     student = run(taught_by(tuned(space, regularizer="distillation"), [teacher.to_dict()]))
-    assert trained == ["lp-ft", "lp-ft"]
-    assert student.spared == pytest.approx(run(teacher).spared)
+    assert student.spared == run(teacher).spared == 1000
     again = run(taught_by(tuned(space, regularizer="distillation"), [teacher.to_dict()]))
-    assert again.spared > student.spared
+    assert again.spared > 1000

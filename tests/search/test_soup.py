@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from automl_xfer.bundle import load_bundle
-from automl_xfer.search import ending, predictions, soup, student
+from automl_xfer.search import ending, final_fit, predictions, soup, student
 from automl_xfer.search.child import ChildFailure, end_idle_children, prepare_children
 from automl_xfer.search.finalist import Finalist
-from automl_xfer.search.finalists import finalists_of_search, soup_seconds
-from automl_xfer.search.ingredients import kept_of_one_start, of_one_start
+from automl_xfer.search.finalists import finalists_of_search
+from automl_xfer.search.ingredients import is_kept, kept_of_one_start, of_one_start
 from automl_xfer.search.objective import execute, new_record
 from automl_xfer.search.opening import open_session
 from automl_xfer.search.soup import try_soup
@@ -78,12 +78,13 @@ def test_a_soup_trains_nothing_and_replaces_its_ingredients(session, tried, monk
     ingredients = [tried(), tried("wise-ft"), tried(rate=1e-4)]
     other = tried(head="nearest-class-mean")  # another head: no mean of use
     kept = kept_weights(session)
-    assert soup_seconds(ingredients) > 1.2 * max(i.timings["predict"] for i in ingredients)
     try_soup(session)
     (made,) = made_at_the_end(session)
     assert made.role is Role.FINALIST and "model-soup of 3" in made.description
     assert made.timings[SPARED] > 0 and kept_weights(session) == kept
     assert session.soup == made.id and session.ingredients == {each.id for each in ingredients}
+    say(session, made, 0.99), say(session, other, 0.6)
+    assert made.id in {each.trial.id for each in finalists_of_search(session)}
     assert {each.trial.id for each in finalists_of_search(session)} <= {made.id, other.id}
     (told,) = [note for note in session.notes if "were averaged" in note]
     assert "one model that replaces them" in told and f"{made.metrics['log-loss']:.3f}" in told
@@ -139,9 +140,12 @@ def test_no_soup_without_kept_weights_or_time(session, tried):
 def test_a_start_whose_weights_are_gone_leaves_room_for_another(session, tried):
     first = tried("wise-ft")
     assert of_one_start(session, {first.id}) == []  # of one there is no mean
+    second = tried()
+    assert [len(each) for each in of_one_start(session, {first.id})] == [2]
     for file in kept_weights(session):
         file.unlink()
-    tried(), tried(head="nearest-class-mean"), tried(head="nearest-class-mean", rate=1e-4)
+    assert kept_of_one_start(session, {first.id, second.id}) == []
+    tried(head="nearest-class-mean"), tried(head="nearest-class-mean", rate=1e-4)
     found = kept_of_one_start(session, {trial.id for trial in session.complete_trials()})
     assert {each.strategy["head"]["name"] for each in found} == {"nearest-class-mean"}
     assert kept_of_one_start(session, {first.id}) == []  # what cannot win is not mixed
@@ -166,9 +170,25 @@ def test_what_a_soup_replaced_is_delivered_where_it_cannot_be(session, tried, mo
             raise ChildFailure(FailureKind.OUT_OF_MEMORY, "no memory")
         return fit_members(session, winner, *rest, **more)
 
+    other = Finalist(tried("linear-probe"))
+    finalists = [Finalist(made), other]
     monkeypatch.setattr(ending, "fit_members", no_soup)
-    fitted, _, _ = ending._fit(session, [winner, *ending._alone(session, [])])
+    fitted, _, _ = ending._fit(session, [winner, *ending._alone(session, finalists)])
     assert fitted.members[0][0].trial.id in ingredients
+
+    run = final_fit.run_in_child
+    monkeypatch.setattr(ending, "fit_members", fit_members)
+
+    def none_for_the_soup(function, request, **more):
+        if request.strategy == made.strategy:
+            raise ChildFailure(FailureKind.OUT_OF_MEMORY, "no memory")
+        return run(function, request, **more)
+
+    monkeypatch.setattr(final_fit, "run_in_child", none_for_the_soup)
+    both = Winner(((finalists[0], 0.7), (other, 0.3)))
+    fitted, _, _ = ending._fit(session, [both])
+    assert [round(weight, 2) for _, weight in fitted.members] == [0.7, 0.3]
+    assert fitted.members[0][0].trial.id in ingredients and fitted.members[1][0] == other
 
 
 @pytest.mark.parametrize(
@@ -214,3 +234,19 @@ def test_no_student_of_one_model_without_time_or_of_a_slower_one(session, tried,
     session.deadline = replace(session.deadline, seconds=session.deadline.elapsed + 1)
     assert or_student(session, both, finalists) is both
     assert not made_at_the_end(session)
+
+
+def test_a_soup_of_what_distils_teaches_and_is_priced_as_kept(session, tried, monkeypatch):
+    monkeypatch.setattr(soup, "_replaces", lambda *_: True)
+    probe = tried("linear-probe")
+    tried("wise-ft", regularizer="distillation"), tried(regularizer="distillation")
+    try_soup(session)
+    (made,) = made_at_the_end(session)
+    assert made.strategy["regularizer"]["name"] == "distillation"
+    assert not student.is_student(Finalist(made)) and is_kept(session, made)
+    shares = ((Finalist(made), 0.6), (Finalist(probe), 0.4))
+    monkeypatch.setattr(student, "ensemble", lambda *_: list(shares))
+    or_student(session, Winner(shares), [each for each, _ in shares])
+    (_, taught) = made_at_the_end(session)
+    assert taught.strategy["regularizer"]["teacher"].count("model-soup") == 1
+    assert student.is_student(Finalist(taught))

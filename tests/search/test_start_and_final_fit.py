@@ -57,6 +57,7 @@ def test_a_member_that_cannot_be_fitted_in_time_does_not_take_that_of_the_others
         plugins=None,
         micro_batches=1,
         compiler=None,
+        soup=None,
         deadline=SimpleNamespace(left=lambda share: 10.0, seconds=30.0),
         note=lambda text, **_: told.append(text),
     )

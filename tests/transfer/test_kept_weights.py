@@ -1,6 +1,7 @@
 """Trained weights: read again exactly as they were, for the same work only."""
 
 import importlib
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from automl_xfer.transfer import kept_weights
+from automl_xfer.transfer.cache_folder import CacheFolder
 from automl_xfer.transfer.fit import fit
 from automl_xfer.transfer.kept_weights import KeptWeights, averaged
 from automl_xfer.transfer.model import _package_tree, tree_key
@@ -121,7 +123,9 @@ def test_frozen_untrained_and_adapted_models_are_not_kept(space, parts, context,
     ]
 
 
-def test_the_average_is_the_mean_of_the_weights_and_frozen_ones_stay(space, parts, context):
+def test_the_average_is_the_mean_of_the_weights_and_frozen_ones_stay(
+    space, parts, context, make_part
+):
     rates = [{"optimization.adamw.learning_rate": rate} for rate in (1e-4, 3e-4, 1e-3)]
     fits = [fit(trained(space, **rate), parts, context) for rate in rates]
     states = [
@@ -140,7 +144,31 @@ def test_the_average_is_the_mean_of_the_weights_and_frozen_ones_stay(space, part
     assert moved > 5
     frozen = [name for name in start if torch.equal(start[name], states[0][f"backbone.{name}"])]
     assert any(name.endswith("weight") for name in frozen)
-    assert made.prefix is None
+    held_out = make_part(10, 9)
+    by_prefix = made.predict(held_out)
+    assert made.prefix is not None
+    made.prefix = None
+    np.testing.assert_allclose(by_prefix, made.predict(held_out), atol=1e-2)
+
+
+def test_what_others_trained_is_not_taken_for_frozen(space, parts, context):
+    deep, shallow = trained(space), trained(space, **{"freezing.lp-ft.depth": 0.0})
+    fits = [fit(strategy, parts, context) for strategy in (deep, shallow)]
+    assert fits[0].prefix is not None and fits[1].prefix is None
+    assert averaged(fits).prefix is None
+
+
+def test_weights_leave_the_folder_to_features(tmp_path, monkeypatch):
+    folder = CacheFolder(tmp_path)
+    monkeypatch.setattr(CacheFolder, "limit", 8000)
+    for number in range(5):
+        for kind in ("features", "weights"):
+            path = tmp_path / f"{kind}-{number}"
+            folder.write(path, lambda temporary: temporary.write_bytes(bytes(1000)))
+            os.utime(path, (number, number))
+    folder.write(tmp_path / "features-last", lambda temporary: temporary.write_bytes(b"1" * 100))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [*(f"features-{n}" for n in range(5)), "features-last", "weights-3", "weights-4"]
 
 
 def test_other_code_of_any_component_finds_nothing(kept, parts, context, catalog, monkeypatch):
