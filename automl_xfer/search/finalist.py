@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl_xfer.evaluation.evidence import Scores
+from automl_xfer.evaluation.intervals import paired_interval
 from automl_xfer.evaluation.metrics import image_counts, log_scores
 from automl_xfer.search.ensemble import Weights, alone_if_as_good, ensemble_weights
 from automl_xfer.search.latency import within_limit
@@ -101,6 +102,14 @@ def log_score(session: Session, finalists: Sequence[tuple[Finalist, float]]) -> 
     weights = np.array([weight for _, weight in finalists], np.float32)
     given = np.tensordot(weights, stack[:, np.arange(len(labels)), labels], axes=1)
     return float((log_scores(given) * image_counts(session.plan.metric, labels)).mean())
+
+
+def beats(session: Session, together: Sequence[tuple[Finalist, float]], other: Finalist) -> bool:
+    """Whether weighted finalists are better than another beyond the paired interval."""
+    finalists, weights = zip(*together, strict=True)
+    labels, (theirs, *stack), _ = held_out(session, [other, *finalists])
+    ours = np.average(stack, axis=0, weights=weights).astype(np.float32)
+    return paired_interval(session.plan.metric, labels, ours, theirs)[0] > 0
 
 
 def given_to_labels(session: Session, run: TrialRecord) -> NDArray[np.float32]:

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
-
 from automl_xfer.components import FreezingPolicy, Strategy
-from automl_xfer.evaluation.intervals import paired_interval
 from automl_xfer.search.child import StopRequested
 from automl_xfer.search.deadline import FIT_SHARE
-from automl_xfer.search.finalist import Finalist, held_out, log_score
+from automl_xfer.search.finalist import Finalist, beats, log_score
 from automl_xfer.search.finalists import (
     finalists_of_search,
     fit_all_seconds,
@@ -93,17 +90,10 @@ def run_once(session: Session, record: TrialRecord, timeout: float) -> TrialReco
 
 
 def _replaces(session: Session, soup: TrialRecord, ingredients: Sequence[TrialRecord]) -> bool:
-    finalists = [Finalist(trial) for trial in (soup, *ingredients)]
-    own, *others = (log_score(session, [(each, 1.0)]) for each in finalists)
-    if own < max(others):
-        return False
-    labels, (mine, *theirs), _ = held_out(session, finalists)
-    return (
-        paired_interval(
-            session.plan.metric, labels, np.mean(theirs, axis=0, dtype=np.float32), mine
-        )[0]
-        <= 0
-    )
+    own, *others = (Finalist(trial) for trial in (soup, *ingredients))
+    best = max(log_score(session, [(each, 1.0)]) for each in others)
+    as_good = log_score(session, [(own, 1.0)]) >= best
+    return as_good and not beats(session, [(each, 1 / len(others)) for each in others], own)
 
 
 def _told(soup: TrialRecord, ingredients: Sequence[TrialRecord], replaces: bool) -> str:

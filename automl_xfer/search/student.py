@@ -2,14 +2,11 @@
 
 import math
 
-import numpy as np
-
 from automl_xfer.components import Strategy
-from automl_xfer.evaluation.intervals import paired_interval
 from automl_xfer.search.child import StopRequested
 from automl_xfer.search.cost import fold_seconds
 from automl_xfer.search.deadline import FIT_SHARE
-from automl_xfer.search.finalist import Finalist, held_out, log_score
+from automl_xfer.search.finalist import Finalist, beats, log_score
 from automl_xfer.search.finalists import fit_all_seconds, with_others
 from automl_xfer.search.ingredients import is_kept
 from automl_xfer.search.judging import log_loss
@@ -42,7 +39,8 @@ def or_student(session: Session, winner: Winner, finalists: list[Finalist]) -> W
     if student is None:
         return winner
     alone = Winner(((Finalist(student), 1.0),))
-    chosen = _is_as_good(session, alone, winner)
+    own, others = (log_score(session, each.members) for each in (alone, winner))
+    chosen = own >= others and not beats(session, winner.members, Finalist(student))
     session.note(_told(session, alone, winner, chosen))
     return alone if chosen else winner
 
@@ -99,15 +97,6 @@ def _trial_seconds(session: Session, base: TrialRecord, teachers: list[TrialReco
     own = base.timings.get("predict", 0.0) + folds * fold_seconds(session, base)
     again = [teacher for teacher in teachers if not is_kept(session, teacher)]
     return own + sum(folds * fold_seconds(session, teacher) for teacher in again)
-
-
-def _is_as_good(session: Session, student: Winner, winner: Winner) -> bool:
-    if log_score(session, student.members) < log_score(session, winner.members):
-        return False
-    finalists, weights = zip(*winner.members, strict=True)
-    labels, (own, *others), _ = held_out(session, [student.members[0][0], *finalists])
-    theirs = np.average(others, axis=0, weights=weights).astype(np.float32)
-    return paired_interval(session.plan.metric, labels, theirs, own)[0] <= 0
 
 
 def _told(session: Session, student: Winner, winner: Winner, chosen: bool) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from automl_xfer.evaluation.intervals import paired_interval, score_interval
 from automl_xfer.evaluation.metrics import score
 from automl_xfer.report.leaderboard import rank
-from automl_xfer.search.finalist import Finalist, held_out, weigh
+from automl_xfer.search.finalist import Finalist, beats, held_out, weigh
 from automl_xfer.search.judging import candidate, source_only
 from automl_xfer.search.latency import fastest, latency_ms, within_limit
 from automl_xfer.search.predictions import read_predictions
@@ -118,8 +118,7 @@ def _is_beaten(session: Session, first: Finalist, other: Finalist) -> bool:
     """Whether the first is better beyond the paired interval, on the images both held out."""
     pair = first.trial.id, other.trial.id
     if pair not in session.beaten:
-        labels, (ours, theirs), _ = held_out(session, [first, other])
-        session.beaten[pair] = paired_interval(session.plan.metric, labels, ours, theirs)[0] > 0
+        session.beaten[pair] = beats(session, [(first, 1.0)], other)
     return session.beaten[pair]
 
 
