@@ -206,9 +206,9 @@ def seconds_to_end(session: Session) -> float:
     finalists = finalists_of_search(session)
     groups = of_one_start(session, {each.trial.id for each in finalists})
     mixed = groups[0][:MOST] if groups else []
-    soup = soup_seconds(mixed)
-    fits = soup + fit_all_seconds(session, with_others(finalists, mixed))
-    a_round = _RESERVE * _round_seconds(session, with_others(finalists, mixed))
+    soup, every = soup_seconds(mixed), with_others(finalists, mixed)
+    fits = soup + fit_all_seconds(session, every)
+    a_round = _RESERVE * _round_seconds(session, every)
     room = (FIT_SHARE - SEARCH_SHARE) * session.deadline.seconds - fits
     most = N_REPEATS if len(session.plan.folds) > 1 else 0
     rounds = min(most, max(0, int(room // max(a_round, 1e-9))))

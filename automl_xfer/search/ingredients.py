@@ -15,6 +15,8 @@ from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.kept_weights import KeptWeights
 
+SOUP = "model-soup"
+
 MOST = 3
 """So many of the best are averaged, no more."""
 
@@ -26,7 +28,12 @@ _ALIKE = ("backbone", "alignment", "sources", "head")
 
 
 def of_one_start(session: Session, finalists: Collection[int]) -> list[list[TrialRecord]]:
-    """Groups of two or more that trained from one start, best first; one of each is a finalist."""
+    """Groups of two or more that trained from one start, best first; one of each is a finalist.
+
+    None without target labels, by which a soup is judged, or without a component that averages.
+    """
+    if not session.has_target_labels or SOUP not in session.catalog.classes["freezing"]:
+        return []
     groups: dict[str, list[TrialRecord]] = {}
     for trial in sorted(session.complete_trials(), key=log_loss):
         if start := _start(session, trial):

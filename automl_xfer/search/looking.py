@@ -39,9 +39,8 @@ def look_at_backbones(session: Session) -> None:
     for reason, labels in missing.items():
         for label in labels:
             _without_backbone(session, label, reason)
-        session.note(
-            _missing(labels, reason), warning=True
-        )  # where none is left, the error says it
+        # Where none is left, the error has said it.
+        session.note(_missing(labels, reason), warning=True)
     session.latency_ms = {look.label: look.latency_ms for look in looks}
     _leave_out_slow(session)
     session.backbone_order = _order(session, mean_ranks(looks))

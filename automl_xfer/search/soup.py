@@ -15,7 +15,7 @@ from automl_xfer.search.finalists import (
     soup_seconds,
     with_others,
 )
-from automl_xfer.search.ingredients import kept_of_one_start
+from automl_xfer.search.ingredients import SOUP, kept_of_one_start
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
@@ -25,8 +25,6 @@ from automl_xfer.search.teacher import without_teacher
 from automl_xfer.search.winner import members
 from automl_xfer.study.descriptions import trial_name
 from automl_xfer.study.records import Role, TrialRecord, TrialState
-
-_SOUP = "model-soup"
 
 _LONGER = 3.0
 """Where weights vanished meanwhile, a soup is not to train for all the time that is left, but may
@@ -40,8 +38,6 @@ def try_soup(session: Session) -> None:
     It replaces its ingredients if it is no worse than the best of them by log score and their mean
     prediction is not better than it beyond the paired interval: one model is faster than several.
     """
-    if not session.has_target_labels or _SOUP not in session.catalog.classes["freezing"]:
-        return
     finalists = {each.trial.id for each in finalists_of_search(session)}
     ranking = kept_of_one_start(session, finalists)
     with suppress(StopRequested):  # by the user: the search ends without it
@@ -62,7 +58,7 @@ def _soup(session: Session, ingredients: Sequence[TrialRecord]) -> TrialRecord |
     """The finished trial of the soup, of an earlier end or of now; None without time."""
     best = Strategy.from_dict(ingredients[0].strategy, session.catalog.classes)
     text = json.dumps([trial.strategy for trial in ingredients], sort_keys=True)
-    policy = session.catalog.classes["freezing"][_SOUP].from_dict({"ingredients": text})
+    policy = session.catalog.classes["freezing"][SOUP].from_dict({"ingredients": text})
     assert isinstance(policy, FreezingPolicy)
     record = new_record(
         session,

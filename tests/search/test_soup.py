@@ -149,6 +149,8 @@ def test_a_start_whose_weights_are_gone_leaves_room_for_another(session, tried):
     found = kept_of_one_start(session, {trial.id for trial in session.complete_trials()})
     assert {each.strategy["head"]["name"] for each in found} == {"nearest-class-mean"}
     assert kept_of_one_start(session, {first.id}) == []  # what cannot win is not mixed
+    session.plan = replace(session.plan, kind="no-target-labels")
+    assert of_one_start(session, {trial.id for trial in session.complete_trials()}) == []
 
 
 def test_what_a_soup_replaced_is_delivered_where_it_cannot_be(session, tried, monkeypatch):
