@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 
-from .lp_ft import LinearProbeThenFineTune
+from automl_xfer.components import FreezingPolicy, ParameterInfo
 
 
 @dataclass(frozen=True)
-class ModelSoup(LinearProbeThenFineTune):
+class ModelSoup(FreezingPolicy):
     """The mean of the weights that several strategies trained from one start (model soup).
 
     As fast as one of them. `ingredients` is the search's to set, at its end: strategies as JSON,
@@ -17,6 +17,7 @@ class ModelSoup(LinearProbeThenFineTune):
 
     name = "model-soup"
     requires = frozenset({"ingredients"})
+    excludes = frozenset({"random", "fused"})
     averages = True
     complexity = 4
 
@@ -27,3 +28,6 @@ class ModelSoup(LinearProbeThenFineTune):
         return (
             f"{self.name} of {len(json.loads(self.ingredients))}" if self.ingredients else self.name
         )
+
+    def is_trainable(self, parameter: ParameterInfo, epoch: int) -> bool:
+        return True  # by one ingredient or another
