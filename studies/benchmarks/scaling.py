@@ -55,6 +55,8 @@ def main() -> None:
         for n in TRIALS:
             runs[n] = search(arguments, keep, "100", n, f"trials-{n}")
     print_table(arguments.part, runs)
+    if arguments.part == "trials":
+        print_hundreds(keep, f"trials-{max(TRIALS)}")
 
 
 def write_images(data: Path, folder: Path, n: int) -> None:
@@ -130,6 +132,22 @@ def print_table(part: str, runs: dict[int, dict[str, float]]) -> None:
         cells = " | ".join(f"{value:.1f}" for value in values)
         title = {"memory": "memory, MB", "trials": "trials run"}.get(name, name)
         print(f"| {title} | {cells} | {power} |")
+
+
+def print_hundreds(keep: Path, study: str) -> None:
+    """Seconds of one hundred trials of the search after another, and those of their own work."""
+    store = StudyStore(f"sqlite:///{keep / 'studies' / 'studies.db'}")
+    ended = [
+        trial
+        for trial in store.trials(study)
+        if trial.number is not None and trial.started and trial.finished
+    ]
+    print("\n| from trial | seconds | fitting and predicting | the rest |\n|" + " --- |" * 4)
+    for start in range(0, len(ended) - 99, 100):
+        trials = ended[start : start + 100]
+        whole = (trials[-1].finished - trials[0].started).total_seconds()
+        work = sum(t.timings.get("fit", 0.0) + t.timings.get("predict", 0.0) for t in trials)
+        print(f"| {start} | {whole:.1f} | {work:.1f} | {whole - work:.1f} |")
 
 
 if __name__ == "__main__":
