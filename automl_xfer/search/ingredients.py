@@ -15,8 +15,6 @@ from automl_xfer.transfer.feature_cache import FeatureCache
 from automl_xfer.transfer.finishing import adapts_backbone
 from automl_xfer.transfer.kept_weights import KeptWeights
 
-SOUP = "model-soup"
-
 MOST = 3
 """So many of the best are averaged, no more."""
 
@@ -32,7 +30,7 @@ def of_one_start(session: Session, finalists: Collection[int]) -> list[list[Tria
 
     None without target labels, by which a soup is judged, or without a component that averages.
     """
-    if not session.has_target_labels or SOUP not in session.catalog.classes["freezing"]:
+    if not session.has_target_labels or averaging_policy(session) is None:
         return []
     groups: dict[str, list[TrialRecord]] = {}
     for trial in sorted(session.complete_trials(), key=log_loss):
@@ -43,6 +41,13 @@ def of_one_start(session: Session, finalists: Collection[int]) -> list[list[Tria
         for group in groups.values()
         if len(group) > 1 and any(trial.id in finalists for trial in group)
     ]
+
+
+def averaging_policy(session: Session) -> type[FreezingPolicy] | None:
+    """The freezing policy that averages what others trained, of whichever plugin."""
+    policies = session.catalog.classes["freezing"].values()
+    found = (made for made in policies if issubclass(made, FreezingPolicy) and made.averages)
+    return next(found, None)
 
 
 def kept_of_one_start(session: Session, finalists: Collection[int]) -> list[TrialRecord]:

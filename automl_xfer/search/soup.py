@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from automl_xfer.components import FreezingPolicy, Strategy
+from automl_xfer.components import Strategy
 from automl_xfer.search.child import StopRequested
 from automl_xfer.search.deadline import FIT_SHARE
 from automl_xfer.search.finalist import Finalist, beats, log_score
@@ -15,7 +15,7 @@ from automl_xfer.search.finalists import (
     soup_seconds,
     with_others,
 )
-from automl_xfer.search.ingredients import SOUP, kept_of_one_start
+from automl_xfer.search.ingredients import averaging_policy, kept_of_one_start
 from automl_xfer.search.judging import log_loss
 from automl_xfer.search.latency import within_limit
 from automl_xfer.search.objective import execute, new_record
@@ -58,14 +58,11 @@ def _soup(session: Session, ingredients: Sequence[TrialRecord]) -> TrialRecord |
     """The finished trial of the soup, of an earlier end or of now; None without time."""
     best = Strategy.from_dict(ingredients[0].strategy, session.catalog.classes)
     text = json.dumps([trial.strategy for trial in ingredients], sort_keys=True)
-    policy = session.catalog.classes["freezing"][SOUP].from_dict({"ingredients": text})
-    assert isinstance(policy, FreezingPolicy)
-    record = new_record(
-        session,
-        replace(without_teacher(best), freezing=policy),
-        Role.FINALIST,
-        session.options.seed,
-    )
+    policy = averaging_policy(session)
+    assert policy is not None  # there are no ingredients without it
+    averaging = policy.from_dict({"ingredients": text})
+    strategy = replace(without_teacher(best), freezing=averaging)
+    record = new_record(session, strategy, Role.FINALIST, session.options.seed)
     if not within_limit(session, [record]) or session.should_stop():
         return None
     winners = [each for each, _ in members(session, finalists_of_search(session))]
